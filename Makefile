@@ -1,0 +1,46 @@
+# The front door. `make help` lists what it can do; `make up` and `make test` are all that a newcomer needs.
+.DEFAULT_GOAL := help
+.PHONY: help up down test check fmt lock bench clean bootstrap
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+CODE := libs services cli
+MEMBERS := libs/common services/api services/inference services/billing cli
+PACKAGES := penstock-common penstock-api penstock-inference penstock-billing penstock
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+bootstrap: ## set up .venv (the other targets do it by themselves)
+	@bin/bootstrap
+
+up: bootstrap ## start the platform; options in ARGS="--port 9000 --data DIR --json"
+	@exec $(BIN)/penstock up $(ARGS)
+
+down: bootstrap ## stop the platform
+	@exec $(BIN)/penstock down $(ARGS)
+
+test: bootstrap ## run every test on real servers; options in ARGS="-k name"
+	@exec $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: bootstrap ## formatting, lint, types, imports
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy $(CODE) tests
+	@$(BIN)/lint-imports
+
+fmt: bootstrap ## format the code and mend what lint can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+lock: bootstrap ## resolve requirements.lock anew
+	@env -u UV_FIND_LINKS UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	  $(addprefix --no-emit-package ,$(PACKAGES)) \
+	  requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
+
+bench: bootstrap ## measure CPU, latency and memory beside a mock engine (needs Go)
+	@exec $(BIN)/python bench/run $(ARGS)
+
+clean: ## remove what can be made again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench/.build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Puts bench/ on the import path of its tests."""

@@ -1,0 +1,100 @@
+"""The command line of `bench/run`."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from measuring.platform import platform
+from measuring.report import table
+from measuring.scenarios import QUICK, Bench, Measured, Windows, idle, streamed, unstreamed
+from measuring.tools import BENCH, BenchError, build, mock
+
+CORES = 2
+SCENARIOS: dict[str, Callable[[Bench], Measured]] = {
+    "idle": idle,
+    "64": partial(unstreamed, clients=64),
+    "16": partial(unstreamed, clients=16),
+    "1": partial(unstreamed, clients=1),
+    "streams": streamed,
+    "idle-after": idle,
+}
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; contradictions end with a sentence."""
+    parser = argparse.ArgumentParser(
+        "bench/run", description="Measure the platform over the mock engine, on 2 cores."
+    )
+    parser.add_argument("--bus", choices=["nats", "rabbitmq", "both"], default="nats")
+    parser.add_argument("--bus-url", help="a RabbitMQ that already runs, amqp://…; NATS is the embedded one")
+    parser.add_argument("--quick", action="store_true", help="short windows: that it works, not how well")
+    names = list(SCENARIOS)
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="WHAT", help=", ".join(names)
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="standard output carries JSON, the table goes to stderr"
+    )
+    parser.add_argument(
+        "--command", type=Path, default=BENCH.parent / ".venv/bin/penstock", help="the penstock command"
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.bus != "nats" and not (parsed.bus_url or "").startswith("amqp"):
+        parser.error("RabbitMQ is measured on a server of yours: --bus-url amqp://user:password@host:port")
+    return parsed
+
+
+def measure(chosen: argparse.Namespace, bus_url: str | None) -> dict[str, Measured]:
+    """Start one platform, run the chosen scenarios on it, and stop it."""
+    windows = QUICK if chosen.quick else Windows()
+    with (
+        mock(gap_ms=0) as whole,
+        mock(gap_ms=20) as streaming,
+        tempfile.TemporaryDirectory(prefix="penstock-bench-", ignore_cleanup_errors=True) as data,
+        platform(chosen.command, Path(data), bus_url) as running,
+    ):
+        running.add_model("mock", whole.url)
+        running.add_model("mock-20ms", streaming.url)
+        bench = Bench(running, whole, streaming, windows)
+        results = {}
+        for name in chosen.only:
+            print(f"measuring {name} …", file=sys.stderr)
+            results[name] = SCENARIOS[name](bench)
+        return results
+
+
+def write(document: dict[str, object]) -> None:
+    """Keep a run under bench/results, named by its time."""
+    folder = BENCH / "results"
+    folder.mkdir(exist_ok=True)
+    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ.json")
+    (folder / name).write_text(json.dumps(document, indent=2))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the bench: 0 when it could be trusted, missed goals included; 1 when it could not."""
+    chosen = options(arguments)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    buses = ["nats", "rabbitmq"] if chosen.bus == "both" else [chosen.bus]
+    try:
+        build()
+        results = {bus: measure(chosen, chosen.bus_url if bus == "rabbitmq" else None) for bus in buses}
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    document = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": chosen.quick,
+        "buses": results,
+    }
+    write(document)
+    print(table(results), file=sys.stderr if chosen.json else sys.stdout)
+    if chosen.json:
+        print(json.dumps(document))
+    return 0

@@ -1,0 +1,1 @@
+"""The penstock command: the platform on one machine, and the operator's tools."""

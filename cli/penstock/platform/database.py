@@ -1,0 +1,44 @@
+"""Roles and schemas: each service owns its own and can't see another's; audit reads them all."""
+
+from collections.abc import Iterator
+
+from penstock.platform.credentials import SERVICES
+
+# A frozen process must not hold rows, and nothing waits without end.
+TIMEOUTS = {
+    "idle_in_transaction_session_timeout": "3s",
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+}
+
+
+def role_of(account: str) -> str:
+    """The database role of a service, or of `audit`."""
+    return f"penstock_{account}"
+
+
+def role_statements(passwords: dict[str, str]) -> Iterator[str]:
+    """Bring roles, schemas and rights to what they must be, from whatever they are. Runs as superuser."""
+    for account in (*SERVICES, "audit"):
+        role = role_of(account)
+        yield (
+            f"do $$ begin create role {role} login; exception when duplicate_object then null; end $$;"
+            f"alter role {role} password '{passwords[account]}';"
+        )
+        for name, value in TIMEOUTS.items():
+            yield f"alter role {role} set {name} = '{value}'"
+    yield f"alter role {role_of('audit')} set default_transaction_read_only = on"
+    yield "revoke all on database penstock from public; revoke all on schema public from public"
+    for service in SERVICES:
+        yield from _schema_statements(service)
+    yield f"grant connect on database penstock to {role_of('audit')}"
+
+
+def _schema_statements(service: str) -> Iterator[str]:
+    owner, reader = role_of(service), role_of("audit")
+    # PostgreSQL asks for the right to create before it sees that a schema exists.
+    yield f"grant connect, create, temporary on database penstock to {owner}"
+    yield f"create schema if not exists {service} authorization {owner}"
+    yield f"grant usage on schema {service} to {reader}"
+    yield f"grant select on all tables in schema {service} to {reader}"
+    yield f"alter default privileges for role {owner} in schema {service} grant select on tables to {reader}"

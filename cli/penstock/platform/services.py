@@ -1,0 +1,76 @@
+"""The three services as programs of this machine."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.platform.credentials import SERVICES, Credentials, digest
+from penstock.platform.folder import DataFolder
+from penstock.platform.ports import LOOPBACK
+from penstock.platform.program import Program, plain_environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What the services are told: addresses, folders, keys."""
+
+    folder: DataFolder
+    bus: str
+    databases: Mapping[str, str]
+    """URL by service."""
+    ports: Mapping[str, int]
+    """HTTP port by service; api's is the public one."""
+    credentials: Credentials
+    discover: bool
+    log_format: str
+
+    def program(self, service: str) -> Program:
+        """The command line and environment of one service."""
+        settings = self._common(service) | getattr(self, f"_{service}")()
+        # Only inference talks to engines, so only it sees their keys and the proxies on the way to them.
+        inherited = dict(os.environ) if service == "inference" else plain_environment()
+        prefix = f"PENSTOCK_{service.upper()}_"
+        return Program(
+            name=service,
+            argv=(sys.executable, "-m", f"penstock_{service}"),
+            env=inherited
+            | {"PYTHONUNBUFFERED": "1"}
+            | {f"{prefix}{name}": value for name, value in settings.items()},
+            cwd=self.folder.root,
+        )
+
+    def _common(self, service: str) -> dict[str, str]:
+        return {
+            "BUS__URL": self.bus,
+            "DATABASE__URL": self.databases[service],
+            "HTTP__HOST": LOOPBACK,
+            "HTTP__PORT": str(self.ports[service]),
+            "LOG__FORMAT": self.log_format,
+        }
+
+    def _api(self) -> dict[str, str]:
+        return {
+            "KEYRING__PATH": str(self.folder.root / "keyring"),
+            "BOOTSTRAP__USER_KEY_SHA256": digest(self.credentials.api_key),
+            "BOOTSTRAP__ADMIN_KEY_SHA256": digest(self.credentials.admin_key),
+        }
+
+    def _inference(self) -> dict[str, str]:
+        settings = {
+            "KEYRING__PATH": str(self.folder.root / "keyring"),
+            "SECRETS__PATH": str(self.folder.root / "secrets"),
+            "SIM__PATH": str(self.folder.root / "sim"),
+            "DISCOVER": str(self.discover).lower(),
+        }
+        if self.folder.models.exists():
+            settings["MODELS_FILE"] = str(self.folder.models)
+        return settings
+
+    def _billing(self) -> dict[str, str]:
+        return {}
+
+
+def service_ports(public: int, free: list[int]) -> dict[str, int]:
+    """The public port for api, a free one for each other service."""
+    return {"api": public, **dict(zip(SERVICES[1:], free, strict=True))}

@@ -1,0 +1,1 @@
+"""Typed messages: what services say to one another, and nothing else that they share."""

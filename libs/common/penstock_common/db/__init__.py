@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, transactions with inbox and outbox, migrations."""

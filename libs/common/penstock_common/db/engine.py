@@ -1,0 +1,68 @@
+"""How a service reaches its database, and what its errors mean."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from penstock_common.errors import DatabaseUnavailable
+
+CONNECT_SECONDS = 2.0
+GUARDS = {
+    "statement_timeout": "5000",
+    "lock_timeout": "2000",
+    # a frozen process must not hold rows
+    "idle_in_transaction_session_timeout": "3000",
+}
+# admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, idle session ended, and class 08
+GONE = ("57P01", "57P02", "57P03", "53300", "25P03", "57P05")
+
+
+def make_engine(url: str, *, name: str, pool_size: int = 5, autocommit: bool = False) -> AsyncEngine:
+    """An engine for `postgresql://` URLs. Waits for a connection are bounded; sessions carry time-outs."""
+    return create_async_engine(
+        with_driver(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=CONNECT_SECONDS,
+        isolation_level="AUTOCOMMIT" if autocommit else None,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": 10.0,
+            "server_settings": {**GUARDS, "application_name": name},
+        },
+    )
+
+
+def with_driver(url: str) -> str:
+    """A `postgresql://` URL as SQLAlchemy wants it for asyncpg."""
+    scheme, separator, rest = url.partition("://")
+    if scheme.partition("+")[0] not in ("postgresql", "postgres") or not separator:
+        raise ValueError("a database URL begins with postgresql://")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True where the database could not be reached, or ended the connection."""
+    if isinstance(error, PoolTimeout | OSError | asyncio.TimeoutError | InterfaceError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if error.connection_invalidated or state in GONE or state.startswith("08"):
+        return True
+    return isinstance(error, OperationalError) and not state
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Raise DatabaseUnavailable in place of what the driver raises when the database is away."""
+    try:
+        yield
+    except Exception as error:
+        if is_unavailable(error):
+            raise DatabaseUnavailable(str(error).splitlines()[0][:200]) from error
+        raise

@@ -1,0 +1,115 @@
+"""One transaction: the inbox rows of what is handled, its effects, the outbox rows of what follows."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_common.contracts.base import Contract
+from penstock_common.db import inbox
+from penstock_common.db.engine import make_engine, translated
+from penstock_common.db.outbox import OutboxRow, insert_statement
+from penstock_common.ids import uuid7
+from penstock_common.messaging.delivery import DELIVERED
+from penstock_common.messaging.envelope import CONTEXT, Context, envelop
+from penstock_common.messaging.ports import Incoming
+from penstock_common.messaging.topology import Topology
+
+M = TypeVar("M", bound=Contract)
+Offer = Callable[[Sequence[OutboxRow]], None]
+
+
+@dataclass
+class Transaction(Generic[M]):
+    """Runs statements, collects messages to publish; the block that opened it commits."""
+
+    connection: AsyncConnection
+    fresh: Sequence[M]
+    """The messages not handled before, in order."""
+    topology: Topology
+    causes: dict[int, Incoming]
+    rows: list[OutboxRow]
+
+    def publish(self, message: Contract, *, message_id: str = "", because_of: Contract | None = None) -> None:
+        """Publish once this transaction commits. `message_id` defaults to a new uuid7 and must begin with one."""
+        cause = self.causes.get(id(because_of))
+        context = Context.of(cause.headers) if cause else CONTEXT.get()
+        topic = self.topology.topic(type(message))
+        outgoing = envelop(message, topic, message_id=message_id, context=context)
+        self.rows.append(OutboxRow(uuid7(), outgoing))
+
+
+class Database:
+    """A service's own schema."""
+
+    def __init__(self, url: str, schema: str, topology: Topology, *, pool_size: int = 5) -> None:
+        self.schema, self.topology = schema, topology
+        self.engine = make_engine(url, name=f"penstock-{schema}", pool_size=pool_size)
+        self.offer: Offer = lambda rows: None
+        self._insert_outbox = insert_statement(schema)
+
+    @asynccontextmanager
+    async def transaction(self, messages: M | Sequence[M] = ()) -> AsyncIterator[Transaction[M]]:
+        """Begin, and commit at the end of the block.
+
+        With the message or messages that the running handler was given, their inbox rows are part of it: `fresh`
+        holds those not seen before, and AlreadyHandled ends the handler where none is.
+        """
+        given = (messages,) if isinstance(messages, Contract) else messages
+        rows: list[OutboxRow] = []
+        async with translated(), self.engine.begin() as connection:
+            incoming = deliveries_of(given)
+            seen = await inbox.insert(connection, self.schema, incoming) if incoming else set()
+            fresh = [m for i, m in enumerate(given) if i not in seen]
+            if given and not fresh:
+                raise inbox.AlreadyHandled
+            causes = {id(m): d for m, d in zip(given, incoming, strict=False)}
+            yield Transaction(connection, fresh, self.topology, causes, rows)
+            if rows:
+                await connection.execute(text(self._insert_outbox), columns_of(rows))
+        self.offer(rows)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading, or for single statements that commit themselves."""
+        async with translated(), self.engine.connect() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def reachable(self) -> bool:
+        """Whether a query is answered now."""
+        try:
+            async with self.reading() as connection:
+                await connection.execute(text("select 1"))
+        except Exception:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.engine.dispose()
+
+
+def deliveries_of(messages: Sequence[Contract]) -> Sequence[Incoming]:
+    """The deliveries that brought these messages to the running handler. Raises RuntimeError outside of one."""
+    if not messages:
+        return ()
+    delivered = DELIVERED.get()
+    if delivered is None or len(delivered[1]) != len(messages):
+        raise RuntimeError("transaction(messages) takes exactly what the running handler was given")
+    return delivered[1]
+
+
+def columns_of(rows: Sequence[OutboxRow]) -> dict[str, list[object]]:
+    """Outbox rows as parameters of one statement, one array a column."""
+    return {
+        "day": [r.day for r in rows],
+        "id": [r.id for r in rows],
+        "subject": [r.outgoing.subject for r in rows],
+        "stream": [r.outgoing.stream for r in rows],
+        "message_id": [r.outgoing.message_id for r in rows],
+        "headers": [r.headers_json for r in rows],
+        "body": [r.outgoing.body for r in rows],
+    }

@@ -1,0 +1,180 @@
+"""What a delivery means: run a handler under a heartbeat, then settle by what it raised."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+
+from penstock_common.errors import PenstockError
+from penstock_common.messaging import metrics
+from penstock_common.messaging.deadletter import describe
+from penstock_common.messaging.envelope import CONTEXT, Context
+from penstock_common.messaging.inflight import Inflight
+from penstock_common.messaging.ports import Incoming, Settler
+from penstock_common.messaging.topology import Consumer
+
+log = structlog.get_logger()
+
+Call = Callable[[Incoming], Awaitable[None]]
+CallBatch = Callable[[Sequence[Incoming]], Awaitable[None]]
+
+SERIALIZATION_RETRIES = 5
+SERIALIZATION_FAILURES = ("40001", "40P01")  # serialization_failure, deadlock_detected
+
+DELIVERED: ContextVar[tuple[Consumer, Sequence[Incoming]] | None] = ContextVar("penstock_delivered", default=None)
+"""The lane and the deliveries that the running handler was given, in the order of its messages."""
+
+
+class AlreadyHandled(Exception):
+    """Raised inside a handler whose messages were all handled before: the delivery is acknowledged."""
+
+
+class HandBack(Exception):
+    """Raised by a handler that must not settle: deliver again after `delay` seconds, as nobody's fault."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__(f"again in {delay} s")
+        self.delay = delay
+
+
+class Delivery:
+    """One process's deliveries on one bus, whichever client received them."""
+
+    def __init__(self, settler: Settler) -> None:
+        self.settler = settler
+        self.inflight = Inflight(settler)
+
+    async def run(self, call: Call, message: Incoming, lane: Consumer) -> None:
+        """Handle one message and settle it. Never raises, except when cancelled."""
+        with self.inflight.holding(message):
+            try:
+                if await self._opened(message, lane):
+                    await self._call(call, message, lane)
+                    await self._ack(message, lane)
+            except asyncio.CancelledError:
+                await asyncio.shield(self.settler.hand_back(message))
+                raise
+            except Exception as error:
+                await self._failed(message, lane, error)
+
+    async def run_batch(self, call: CallBatch, messages: Sequence[Incoming], lane: Consumer) -> None:
+        """Handle messages together; if that fails, one by one, so that a poison message costs only itself."""
+        opened: list[Incoming] = []
+        with self.inflight.holding(*messages):
+            try:
+                opened = [m for m in messages if await self._opened(m, lane)]
+                if not opened:
+                    return
+                await self._call(call, opened, lane)
+            except asyncio.CancelledError:
+                await asyncio.shield(asyncio.gather(*(self.settler.hand_back(m) for m in messages)))
+                raise
+            except Exception as error:
+                log.warning("batch.failed", consumer=lane.name, size=len(messages), reason=describe(error))
+            else:
+                await asyncio.gather(*(self._ack(m, lane) for m in opened))
+                return
+        for message in opened:
+            await self._run_opened(call, message, lane)
+
+    async def _run_opened(self, call: CallBatch, message: Incoming, lane: Consumer) -> None:
+        with self.inflight.holding(message):
+            try:
+                await self._call(call, [message], lane)
+                await self._ack(message, lane)
+            except asyncio.CancelledError:
+                await asyncio.shield(self.settler.hand_back(message))
+                raise
+            except Exception as error:
+                await self._failed(message, lane, error)
+
+    async def _opened(self, message: Incoming, lane: Consumer) -> bool:
+        """False where the message was moved aside instead of being handled."""
+        message.attempt, silent = await self.settler.opening(message, lane)
+        if silent >= lane.isolate_after and lane.quarantine:
+            metrics.DELIVERIES.labels(lane.name, "quarantined").inc()
+            log.warning("delivery.quarantined", consumer=lane.name, message_id=message.message_id)
+            await self.settler.quarantine(message, lane, message.attempt - 1)
+            return False
+        if message.attempt > lane.max_attempts:
+            await self._bury(message, lane, message.attempt - 1, "attempts exhausted: no answer from the last one")
+            return False
+        return True
+
+    async def _call(self, call: Callable[[Any], Awaitable[None]], given: Any, lane: Consumer) -> None:
+        messages: Sequence[Incoming] = (given,) if isinstance(given, Incoming) else given
+        delivered = DELIVERED.set((lane, messages))
+        context = CONTEXT.set(Context.of(messages[0].headers))
+        try:
+            for repeat in range(SERIALIZATION_RETRIES + 1):
+                try:
+                    await call(given)
+                except AlreadyHandled:
+                    return
+                except Exception as error:
+                    if repeat == SERIALIZATION_RETRIES or not is_serialization_failure(error):
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.01 * 2**repeat))  # noqa: S311 (jitter)
+                else:
+                    return
+        finally:
+            CONTEXT.reset(context)
+            DELIVERED.reset(delivered)
+
+    async def _ack(self, message: Incoming, lane: Consumer) -> None:
+        await self.settler.ack(message)
+        metrics.DELIVERIES.labels(lane.name, "handled").inc()
+
+    async def _failed(self, message: Incoming, lane: Consumer, error: Exception) -> None:
+        try:
+            await self._settle_failure(message, lane, error)
+        except Exception as unsettled:  # the bus is away: it will deliver again by itself
+            log.warning("delivery.unsettled", consumer=lane.name, reason=describe(unsettled))
+
+    async def _settle_failure(self, message: Incoming, lane: Consumer, error: Exception) -> None:
+        if isinstance(error, HandBack):
+            return await self.settler.hand_back(message, error.delay)
+        reason, attempt = describe(error), message.attempt
+        if is_refusal(error) or attempt >= lane.max_attempts:
+            return await self._bury(message, lane, attempt, reason)
+        known = isinstance(error, PenstockError)
+        log.warning(
+            "delivery.failed",
+            consumer=lane.name,
+            message_id=message.message_id,
+            attempt=attempt,
+            reason=reason,
+            exc_info=None if known else error,
+        )
+        metrics.DELIVERIES.labels(lane.name, "retried").inc()
+        await self.settler.retry(message, lane, delay_for(error, lane, attempt), reason)
+
+    async def _bury(self, message: Incoming, lane: Consumer, attempts: int, reason: str) -> None:
+        metrics.DELIVERIES.labels(lane.name, "buried").inc()
+        log.error(
+            "delivery.buried",
+            consumer=lane.name,
+            message_id=message.message_id,
+            attempts=attempts,
+            reason=reason,
+        )
+        await self.settler.bury(message, lane, attempts, reason)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """True where no later attempt can succeed."""
+    return isinstance(error, PenstockError) and not error.fault.passes
+
+
+def is_serialization_failure(error: BaseException) -> bool:
+    """True for PostgreSQL's 40001 and 40P01: repeating the same transaction is the cure."""
+    origin = getattr(error, "orig", error)
+    return getattr(origin, "sqlstate", None) in SERIALIZATION_FAILURES
+
+
+def delay_for(error: BaseException, lane: Consumer, attempt: int) -> float:
+    """Seconds until the next attempt: half of the delay is jitter, so that what failed together spreads out."""
+    return lane.delay(attempt) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)

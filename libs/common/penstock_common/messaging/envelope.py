@@ -1,0 +1,77 @@
+"""CloudEvents 1.0 attributes as headers, and what else travels beside a body."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from penstock_common.contracts.base import Contract, encode
+from penstock_common.ids import uuid7
+from penstock_common.messaging.ports import Outgoing
+from penstock_common.messaging.topology import Topic
+
+FINGERPRINT = "penstock-fingerprint"
+TENANT = "penstock-tenant"
+CORRELATION = "penstock-correlation"
+CAUSATION = "penstock-causation"
+TRACEPARENT = "traceparent"
+MESSAGE_ID = "ce-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a message inherits from the one that caused it."""
+
+    tenant: str = ""
+    correlation: str = ""
+    causation: str = ""
+    traceparent: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> "Context":
+        """The context that messages caused by this one carry."""
+        return cls(
+            tenant=headers.get(TENANT, ""),
+            correlation=headers.get(CORRELATION, ""),
+            causation=headers.get(MESSAGE_ID, ""),
+            traceparent=headers.get(TRACEPARENT, ""),
+        )
+
+
+CONTEXT: ContextVar[Context] = ContextVar("penstock_context", default=Context())  # noqa: B039 (frozen)
+
+
+def envelop(
+    message: Contract, topic: Topic, *, message_id: str = "", context: Context | None = None, source: str = ""
+) -> Outgoing:
+    """A contract as a message ready to go. The id defaults to a new uuid7; ids must begin with one."""
+    inherited = context or CONTEXT.get()
+    id_ = message_id or str(uuid7())
+    headers = {
+        "ce-specversion": "1.0",
+        MESSAGE_ID: id_,
+        "ce-type": f"penstock.{topic.subject}",
+        "ce-source": f"penstock/{source or topic.owner}",
+        "ce-time": datetime.now(UTC).isoformat(),
+        "ce-subject": subject_of(message),
+        "content-type": topic.wire.value,
+        FINGERPRINT: message.fingerprint(),
+    }
+    tenant = getattr(message, "tenant", None)
+    optional = {
+        TENANT: str(tenant) if isinstance(tenant, UUID) else inherited.tenant,
+        CORRELATION: inherited.correlation or headers["ce-subject"],
+        CAUSATION: inherited.causation,
+        TRACEPARENT: inherited.traceparent,
+    }
+    headers |= {name: value for name, value in optional.items() if value}
+    return Outgoing(topic.subject, topic.stream, id_, headers, encode(message, topic.wire))
+
+
+def subject_of(message: Contract) -> str:
+    """The id of what a message is about: its request, key or model."""
+    for name in ("request_id", "key_id", "name"):
+        if (value := getattr(message, name, None)) is not None:
+            return str(value).encode("ascii", "backslashreplace").decode()
+    return type(message).__name__

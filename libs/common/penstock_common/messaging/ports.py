@@ -1,0 +1,126 @@
+"""What the platform asks of a bus. One adapter per bus implements it; nothing above knows which one runs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock_common.messaging.topology import Consumer, Topic, Topology
+
+Deliver = Callable[["Incoming"], Awaitable[None]]
+"""Handles one delivery and settles it; never raises."""
+
+Receive = Callable[[str, bytes], None]
+"""Takes (key, body) of a message sent to a process's inbox; must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way out: everything the bus needs, nothing of the contract."""
+
+    subject: str
+    stream: str
+    message_id: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One delivery, the same for both buses. Header names are lower case."""
+
+    subject: str
+    message_id: str
+    headers: Mapping[str, str]
+    body: bytes
+    raw: Any
+    """The client library's own message, for the settler alone."""
+    attempt: int = 0
+    """From 1; set when the delivery is opened."""
+    settled: bool = field(default=False)
+
+
+class Settler(Protocol):
+    """Tells the bus how a delivery ended. Every method survives being called for a delivery taken back meanwhile."""
+
+    heartbeat: float | None
+    """Seconds between `extend` calls; None where the connection itself is the sign of life."""
+
+    async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
+        """(attempt from 1, earlier attempts that ended without a word)."""
+
+    async def ack(self, message: Incoming) -> None:
+        """Handled; never deliver again."""
+
+    async def extend(self, message: Incoming) -> None:
+        """Still at work."""
+
+    async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
+        """Deliver again after `delay` seconds; the attempt counts."""
+
+    async def hand_back(self, message: Incoming, delay: float = 0.0) -> None:
+        """Deliver again, to anyone; the attempt was nobody's fault."""
+
+    async def quarantine(self, message: Incoming, lane: Consumer, attempts: int) -> None:
+        """Move to the quarantine lane, confirmed, then ack."""
+
+    async def bury(self, message: Incoming, lane: Consumer, attempts: int, reason: str) -> None:
+        """Move to the dead letters, confirmed and once, then ack."""
+
+
+class Subscription(Protocol):
+    """Something that receives until it is stopped."""
+
+    async def stop(self) -> None:
+        """Receive no more; what was received but not begun is handed back."""
+
+
+class Bus(Protocol):
+    """One process's connection. Calls fail with BusUnavailable instead of waiting while the bus is away."""
+
+    settler: Settler
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up now."""
+
+    async def connect(self) -> None:
+        """Connect; keeps reconnecting by itself afterwards. Raises BusUnavailable if it can't be reached now."""
+
+    async def close(self) -> None:
+        """Flush what was sent, and disconnect."""
+
+    async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
+        """Store durably; returns once the bus confirmed. A repeat under the same id is harmless."""
+
+    def send(self, process: str, key: str, body: bytes) -> None:
+        """Best effort, in order, to a process's inbox; nothing is stored. Raises BusUnavailable if surely lost."""
+
+    async def receive(self, process: str, receive: Receive) -> Subscription:
+        """Open this process's inbox."""
+
+    async def query(self, topic: Topic, body: bytes, timeout: float) -> bytes:
+        """Ask the first process that answers. Raises NoAnswer after `timeout` seconds."""
+
+    async def answer(
+        self, topic: Topic, answer: Callable[[bytes], Awaitable[bytes | None]], *, everyone: bool = False
+    ) -> Subscription:
+        """Answer queries: one process of the service each, or with `everyone` all of them hear it; None is silence."""
+
+    async def broadcast(self, topic: Topic, body: bytes) -> None:
+        """Tell every process that listens now; nothing is stored."""
+
+    async def listen(self, topic: Topic, listener: Callable[[bytes], Awaitable[None]]) -> Subscription:
+        """Hear every message of a topic published from now on, stored or not, in this process too."""
+
+    async def pull(self, lane: Consumer, deliver: Deliver) -> Subscription:
+        """Receive a durable lane on the plain client, at most `lane.prefetch` deliveries at once."""
+
+
+class TopologyJob(Protocol):
+    """Creates and compares what the topology declares. The only code that may."""
+
+    async def apply(self, topology: Topology) -> list[str]:
+        """Make the bus match; returns one line per thing created or changed."""
+
+    async def diff(self, topology: Topology) -> list[str]:
+        """What `apply` would do, without doing it."""

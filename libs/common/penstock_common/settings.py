@@ -1,0 +1,66 @@
+"""Settings are read once, in main; everything below receives values."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BusSettings(Section):
+    """Where the bus is: `nats://…` or `amqp://…`."""
+
+    url: SecretStr
+
+
+class DatabaseSettings(Section):
+    """Where the service's schema is: `postgresql://…`."""
+
+    url: SecretStr
+    pool_size: int = Field(default=5, ge=1, le=100)
+
+
+class HttpSettings(Section):
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=0, le=65535)
+
+
+class FolderSettings(Section):
+    """A folder."""
+
+    path: Path
+
+
+class LogSettings(Section):
+    """How the service logs: for people (`console`), for machines (`json`)."""
+
+    format: Literal["console", "json"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. A service adds its own, and its prefix `PENSTOCK_<SERVICE>_`."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    bus: BusSettings
+    database: DatabaseSettings
+    http: HttpSettings
+    log: LogSettings = LogSettings()
+    stop_grace: float = Field(default=10.0, ge=0, le=300)
+    """Seconds that running work gets at a stop before it is handed back."""
+
+
+def service_config(service: str) -> SettingsConfigDict:
+    """The `model_config` of a service's settings class."""
+    return SettingsConfigDict(
+        env_prefix=f"PENSTOCK_{service.upper()}_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
