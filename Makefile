@@ -25,7 +25,7 @@ test: bootstrap ## run every test on real servers; options in ARGS="-k name"
 check: bootstrap ## formatting, lint, types, imports
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy $(CODE) tests
+	@$(BIN)/mypy $(CODE) tests bench
 	@$(BIN)/lint-imports
 
 fmt: bootstrap ## format the code and mend what lint can mend

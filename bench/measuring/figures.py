@@ -58,6 +58,4 @@ def _idle(m: Measured, after_load: bool) -> Iterator[Figure]:
 
 def _total(name: str, shares: dict[str, float], goal: float | None) -> Figure:
     parts = sorted(((v, role) for role, v in shares.items() if role != "total"), reverse=True)
-    return Figure(
-        name, shares["total"], goal, ", ".join(f"{role} {value:.3g}" for value, role in parts if value)
-    )
+    return Figure(name, shares["total"], goal, ", ".join(f"{role} {value:.3g}" for value, role in parts if value))

@@ -28,19 +28,13 @@ SCENARIOS: dict[str, Callable[[Bench], Measured]] = {
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; contradictions end with a sentence."""
-    parser = argparse.ArgumentParser(
-        "bench/run", description="Measure the platform over the mock engine, on 2 cores."
-    )
+    parser = argparse.ArgumentParser("bench/run", description="Measure the platform over the mock engine, on 2 cores.")
     parser.add_argument("--bus", choices=["nats", "rabbitmq", "both"], default="nats")
     parser.add_argument("--bus-url", help="a RabbitMQ that already runs, amqp://…; NATS is the embedded one")
     parser.add_argument("--quick", action="store_true", help="short windows: that it works, not how well")
     names = list(SCENARIOS)
-    parser.add_argument(
-        "--only", nargs="+", choices=names, default=names, metavar="WHAT", help=", ".join(names)
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="standard output carries JSON, the table goes to stderr"
-    )
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="WHAT", help=", ".join(names))
+    parser.add_argument("--json", action="store_true", help="standard output carries JSON, the table goes to stderr")
     parser.add_argument(
         "--command", type=Path, default=BENCH.parent / ".venv/bin/penstock", help="the penstock command"
     )
@@ -88,6 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": chosen.quick,

@@ -39,9 +39,7 @@ class Platform:
         if self.bus_url:
             pid = listener(self.bus_url)
             if pid is None:
-                raise BenchError(
-                    "the bus's own CPU can't be counted: run it on this machine, and the bench as root"
-                )
+                raise BenchError("the bus's own CPU can't be counted: run it on this machine, and the bench as root")
             listed["bus"] = [pid]
         return listed
 
@@ -64,9 +62,7 @@ class Platform:
         charged = usage["requests"], usage["total_tokens"]
         if charged != (requests, tokens):
             held = "{} requests of {} tokens".format(*charged)
-            raise BenchError(
-                f"{requests} requests of {tokens} tokens were answered, but the ledger holds {held}"
-            )
+            raise BenchError(f"{requests} requests of {tokens} tokens were answered, but the ledger holds {held}")
         if not usage["cost_nano"]:
             raise BenchError("priced requests cost nothing")
         self.ask("reconcile")

@@ -86,9 +86,7 @@ def unstreamed(bench: Bench, clients: int) -> Measured:
         "clients": clients,
         "requests": result["requests"],
         "requests_per_s": round(result["requests_per_s"], 1),
-        "added_ms": {
-            p: round(result["latency_ms"][p] - direct["latency_ms"][p], 2) for p in ("p50", "p95", "p99")
-        },
+        "added_ms": {p: round(result["latency_ms"][p] - direct["latency_ms"][p], 2) for p in ("p50", "p95", "p99")},
         "direct_ms": direct["latency_ms"],
         "cpu_ms_per_request": _shares(cpu["cpu_s"], 1e3 / result["requests"]),
         "others_cores": cpu["others_cores"],

@@ -29,18 +29,14 @@ def run(
     timeout: float = 900,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and capture what it writes; the caller judges its status."""
-    return subprocess.run(
-        command, cwd=cwd, env=env, timeout=timeout, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=cwd, env=env, timeout=timeout, capture_output=True, text=True, check=False)
 
 
 def build() -> None:
     """Test and build the mock engine and the load generator into bench/.build."""
     go = shutil.which("go")
     if go is None:
-        raise BenchError(
-            "make bench needs Go 1.22 or newer: install it (https://go.dev/dl) and put `go` on the PATH"
-        )
+        raise BenchError("make bench needs Go 1.22 or newer: install it (https://go.dev/dl) and put `go` on the PATH")
     for command in (["test", "./..."], ["build", "-o", f"{BUILD}{os.sep}", "./mock", "./loadgen"]):
         done = run([go, *command], cwd=BENCH / "go", env=os.environ | {"GOTOOLCHAIN": "local"})
         if done.returncode:
@@ -84,7 +80,5 @@ def load(url: str, key: str, model: str, *options: str) -> Load:
     result: Load = json.loads(done.stdout)
     if result["failed"] or not result["requests"]:
         failed, right = result["failed"], result["requests"]
-        raise BenchError(
-            f"{failed} of {failed + right} answers were wrong, first: {result.get('first_failure')}"
-        )
+        raise BenchError(f"{failed} of {failed + right} answers were wrong, first: {result.get('first_failure')}")
     return result

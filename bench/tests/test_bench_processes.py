@@ -23,9 +23,7 @@ input()
 def family(burn_seconds: float) -> Iterator[tuple[int, int]]:
     """Run a parent whose first child burnt CPU and died and whose second one waits; give both pids."""
     script = PARENT.format(burn=BURN.format(seconds=burn_seconds))
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         yield parent.pid, int(parent.stdout.readline())
         parent.kill()

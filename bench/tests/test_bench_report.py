@@ -4,9 +4,7 @@ from measuring.report import table
 from measuring.scenarios import Measured
 
 
-def run(
-    cpu_ms: float = 2.5, added_ms: float = 7.0, cpu_us: float = 100.0, pss: float = 500.0
-) -> dict[str, Measured]:
+def run(cpu_ms: float = 2.5, added_ms: float = 7.0, cpu_us: float = 100.0, pss: float = 500.0) -> dict[str, Measured]:
     """Give one bus's measurements; the four with goals can be set."""
 
     def load(clients: int) -> Measured:
@@ -43,9 +41,7 @@ def test_each_missed_goal_is_marked_with_where_it_goes() -> None:
     printed = table({"nats": run(cpu_ms=3.5, added_ms=8.5, cpu_us=151, pss=601)})
     assert "MISSED CPU a request, ms, 64 clients, nats: 3.5 > 3; most of it: api 2.1, postgres 1.4" in printed
     assert "MISSED added latency p50, ms, 1 client, nats: 8.5 > 8" in printed
-    assert (
-        "MISSED CPU a streamed token, µs, 100 streams, nats: 151 > 150; most of it: inference 151" in printed
-    )
+    assert "MISSED CPU a streamed token, µs, 100 streams, nats: 151 > 150; most of it: inference 151" in printed
     assert "MISSED memory (PSS), MB, idle, nats: 601 > 600; most of it: api 601" in printed
     assert printed.count("MISSED") == 8
 

@@ -33,12 +33,14 @@ type engine struct {
 }
 
 type chatRequest struct {
-	Model               string                       `json:"model"`
-	Messages            []struct{ Content any }      `json:"messages"`
-	Stream              bool                         `json:"stream"`
-	MaxTokens           int                          `json:"max_tokens"`
-	MaxCompletionTokens int                          `json:"max_completion_tokens"`
-	StreamOptions       struct{ Include_Usage bool } `json:"stream_options"`
+	Model               string                  `json:"model"`
+	Messages            []struct{ Content any } `json:"messages"`
+	Stream              bool                    `json:"stream"`
+	MaxTokens           int                     `json:"max_tokens"`
+	MaxCompletionTokens int                     `json:"max_completion_tokens"`
+	StreamOptions       struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
 }
 
 type usage struct {
@@ -129,7 +131,7 @@ func (e *engine) stream(w http.ResponseWriter, r *http.Request, request chatRequ
 	if !send(delta(map[string]any{}, "stop")) {
 		return
 	}
-	if request.StreamOptions.Include_Usage && !send(object("chat.completion.chunk", id, request.Model, nil, &u)) {
+	if request.StreamOptions.IncludeUsage && !send(object("chat.completion.chunk", id, request.Model, nil, &u)) {
 		return
 	}
 	e.counts.finish(u)

@@ -42,7 +42,5 @@ def server_account() -> Account:
     try:
         entry = pwd.getpwnam(UNPRIVILEGED)
     except KeyError:
-        raise PlatformError(
-            f"PostgreSQL does not run as root, and this machine has no user {UNPRIVILEGED}."
-        ) from None
+        raise PlatformError(f"PostgreSQL does not run as root, and this machine has no user {UNPRIVILEGED}.") from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, foreign=True)

@@ -23,8 +23,17 @@ Probe = Callable[[int], Awaitable[bool]]
 class Child:
     """A process that is to run for as long as the platform does."""
 
-    def __init__(self, program: Program, log: Log, ledger: Ledger, console: Console) -> None:
+    def __init__(
+        self,
+        program: Program,
+        log: Log,
+        ledger: Ledger,
+        console: Console,
+        clear: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`clear` runs before each restart, to remove what the dead process left."""
         self.program = program
+        self._clear = clear
         self._log = log
         self._ledger = ledger
         self._console = console
@@ -108,6 +117,7 @@ class Child:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
             try:
+                await asyncio.to_thread(self._clear)
                 await self.start()
             except PlatformError as error:
                 self._console.say("penstock", str(error))

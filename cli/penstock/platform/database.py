@@ -1,6 +1,6 @@
 """Roles and schemas: each service owns its own and can't see another's; audit reads them all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from penstock.platform.credentials import SERVICES
 
@@ -17,7 +17,7 @@ def role_of(account: str) -> str:
     return f"penstock_{account}"
 
 
-def role_statements(passwords: dict[str, str]) -> Iterator[str]:
+def role_statements(database: str, passwords: Mapping[str, str]) -> Iterator[str]:
     """Bring roles, schemas and rights to what they must be, from whatever they are. Runs as superuser."""
     for account in (*SERVICES, "audit"):
         role = role_of(account)
@@ -28,16 +28,16 @@ def role_statements(passwords: dict[str, str]) -> Iterator[str]:
         for name, value in TIMEOUTS.items():
             yield f"alter role {role} set {name} = '{value}'"
     yield f"alter role {role_of('audit')} set default_transaction_read_only = on"
-    yield "revoke all on database penstock from public; revoke all on schema public from public"
+    yield f"revoke all on database {database} from public; revoke all on schema public from public"
     for service in SERVICES:
-        yield from _schema_statements(service)
-    yield f"grant connect on database penstock to {role_of('audit')}"
+        yield from _schema_statements(database, service)
+    yield f"grant connect on database {database} to {role_of('audit')}"
 
 
-def _schema_statements(service: str) -> Iterator[str]:
+def _schema_statements(database: str, service: str) -> Iterator[str]:
     owner, reader = role_of(service), role_of("audit")
     # PostgreSQL asks for the right to create before it sees that a schema exists.
-    yield f"grant connect, create, temporary on database penstock to {owner}"
+    yield f"grant connect, create, temporary on database {database} to {owner}"
     yield f"create schema if not exists {service} authorization {owner}"
     yield f"grant usage on schema {service} to {reader}"
     yield f"grant select on all tables in schema {service} to {reader}"

@@ -94,14 +94,14 @@ class DataFolder:
 
 
 def _make(folder: Path, mode: int) -> None:
-    """Make missing parents readable whatever the umask says, and the folder itself with `mode`."""
+    """Make the folder with `mode`, or add what it lacks of it; missing parents are open whatever the umask says."""
     for parent in reversed(folder.parents):
         if not parent.exists():
             parent.mkdir()
             parent.chmod(0o755)
+    known = folder.exists()
     folder.mkdir(exist_ok=True)
-    current = stat.S_IMODE(folder.stat().st_mode)
-    folder.chmod(current | 0o111 if mode == 0o711 else mode)
+    folder.chmod(stat.S_IMODE(folder.stat().st_mode) | mode if known else mode)
 
 
 def _check_reachable(folder: Path, account: Account) -> None:

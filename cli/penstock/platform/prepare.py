@@ -1,22 +1,23 @@
 """Database and bus made ready for the services, in a short-lived process: what it imports is freed with it.
 
-Run as `python -m penstock.platform.prepare` with a `Task` as JSON on standard input.
+Run as `python -m penstock.platform.prepare` with `Addresses` as JSON on standard input.
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import asyncpg
-import msgspec
+from penstock_common.db.migrate import code_head, current_heads, upgrade
+from penstock_common.errors import BusUnavailable, DatabaseUnavailable, PenstockError
 
 from penstock.platform.credentials import SERVICES
 from penstock.platform.database import role_statements
 from penstock.platform.postgres import DATABASE
-from penstock_common.db.migrate import code_head, current_heads, upgrade
-from penstock_common.errors import BusUnavailable, DatabaseUnavailable, PenstockError
+from penstock.platform.servers import Addresses
 
 PATIENCE = 30.0  # seconds
 PAUSE = 0.05  # seconds
@@ -24,35 +25,19 @@ T = TypeVar("T")
 AWAY = (OSError, asyncpg.CannotConnectNowError, BusUnavailable, DatabaseUnavailable)
 
 
-class Task(msgspec.Struct, frozen=True):
-    """Where the servers are. `passwords` are given where the roles are ours to make."""
-
-    bus: str
-    database: str
-    databases: dict[str, str]
-    """URL by service."""
-    passwords: dict[str, str] | None = None
-    maintenance: str | None = None
-    """URL of a database that exists before ours does."""
-
-    def encode(self) -> bytes:
-        """For the standard input of the process."""
-        return msgspec.json.encode(self)
-
-
-async def prepare(task: Task) -> None:
+async def prepare(addresses: Addresses) -> None:
     """Roles, schemas, topology; idempotent. Raises PenstockError with what to do."""
-    await asyncio.gather(_prepare_database(task), _patiently(lambda: _apply_topology(task.bus)))
+    await asyncio.gather(_prepare_database(addresses), _patiently(lambda: _apply_topology(addresses.bus)))
 
 
-async def _prepare_database(task: Task) -> None:
-    if task.passwords and task.maintenance:
-        await _patiently(lambda: _ensure_database(str(task.maintenance)))
-        await _execute(task.database, list(role_statements(task.passwords)))
-    heads = await _patiently(lambda: current_heads(task.database, SERVICES))
+async def _prepare_database(addresses: Addresses) -> None:
+    if addresses.passwords and (maintenance := addresses.maintenance):
+        await _patiently(lambda: _ensure_database(maintenance))
+        await _execute(addresses.database, list(role_statements(DATABASE, addresses.passwords)))
+    heads = await _patiently(lambda: current_heads(addresses.database, SERVICES))
     for service in SERVICES:
         if heads.get(service) != code_head(service):
-            await upgrade(service, task.databases[service])
+            await upgrade(service, addresses.databases[service])
 
 
 async def _ensure_database(url: str) -> None:
@@ -91,10 +76,10 @@ async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
 
 
 def main() -> None:
-    """Read the task, do it; exit code 1 and one line on standard error where it can't be done."""
-    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    """Read the addresses, prepare what is there; exit code 1 and one line on standard error where it can't be done."""
+    addresses = Addresses(**json.load(sys.stdin))
     try:
-        asyncio.run(prepare(task))
+        asyncio.run(prepare(addresses))
     except (PenstockError, OSError, asyncpg.PostgresError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

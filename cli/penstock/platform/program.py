@@ -58,6 +58,6 @@ def tie_to_parent(stop_signal: signal.Signals) -> Callable[[], None]:
 def plain_environment() -> dict[str, str]:
     """The few variables that a server or service may inherit."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
-    return {
-        name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")
-    } | {"PYTHONUNBUFFERED": "1"}
+    return {name: value for name, value in os.environ.items() if name in kept or name.startswith("PYTHON")} | {
+        "PYTHONUNBUFFERED": "1"
+    }

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from penstock.platform.credentials import SERVICES, Credentials, digest
+from penstock.platform.credentials import Credentials, digest
 from penstock.platform.folder import DataFolder
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
@@ -34,9 +34,7 @@ class Wiring:
         return Program(
             name=service,
             argv=(sys.executable, "-m", f"penstock_{service}"),
-            env=inherited
-            | {"PYTHONUNBUFFERED": "1"}
-            | {f"{prefix}{name}": value for name, value in settings.items()},
+            env=inherited | {"PYTHONUNBUFFERED": "1"} | {f"{prefix}{name}": value for name, value in settings.items()},
             cwd=self.folder.root,
         )
 
@@ -69,8 +67,3 @@ class Wiring:
 
     def _billing(self) -> dict[str, str]:
         return {}
-
-
-def service_ports(public: int, free: list[int]) -> dict[str, int]:
-    """The public port for api, a free one for each other service."""
-    return {"api": public, **dict(zip(SERVICES[1:], free, strict=True))}

@@ -28,7 +28,7 @@ class PenstockError(Exception):
 
     code: ClassVar[str]
     fault: ClassVar[Fault]
-    retry_after: ClassVar[float] = 5.0  # seconds
+    retry_after: float = 5.0  # seconds
 
     def __init__(self, message: str = "", **context: object) -> None:
         super().__init__(message or self.code)
@@ -55,6 +55,27 @@ class BusUnavailable(PenstockError):
 
     code = "common.bus_unavailable"
     fault = Fault.UNAVAILABLE
+
+
+class MessageTooLarge(PenstockError):
+    """The message is larger than the bus takes."""
+
+    code = "common.message_too_large"
+    fault = Fault.TOO_LARGE
+
+
+class TopologyMissing(PenstockError):
+    """The bus lacks what the topology declares; run `penstock topology apply`."""
+
+    code = "common.topology_missing"
+    fault = Fault.UNAVAILABLE
+
+
+class TopologyRefused(PenstockError):
+    """The topology can't be applied without losing messages."""
+
+    code = "common.topology_refused"
+    fault = Fault.CONFLICT
 
 
 class DatabaseUnavailable(PenstockError):

@@ -8,6 +8,7 @@ from penstock_common.contracts.generation import (
     AttemptCosted,
     CancelGeneration,
     FindGeneration,
+    FindRequest,
     GenerateText,
     GenerationCompleted,
     ReadGeneration,
@@ -48,6 +49,7 @@ CATALOGUE_CHANGED = Topic("inference.catalogue.changed.v1", CatalogueChanged, "i
 USAGE_RECORDED = Topic("billing.usage.recorded.v1", UsageRecorded, "billing", stream=BILLING_EVENTS.name)
 ATTACH_GENERATION = Topic("inference.generation.attach.v1", AttachGeneration, "api", Kind.BROADCAST)
 FIND_GENERATION = Topic("qry.inference.generation.find.v1", FindGeneration, "inference", Kind.QUERY)
+FIND_REQUEST = Topic("qry.api.request.find.v1", FindRequest, "api", Kind.QUERY)
 READ_GENERATION = Topic("qry.inference.generation.read.v1", ReadGeneration, "inference", Kind.QUERY)
 READ_USAGE = Topic("qry.billing.usage.read.v1", ReadUsage, "billing", Kind.QUERY)
 
@@ -77,6 +79,7 @@ PLATFORM = Topology(
         USAGE_RECORDED,
         ATTACH_GENERATION,
         FIND_GENERATION,
+        FIND_REQUEST,
         READ_GENERATION,
         READ_USAGE,
     ),

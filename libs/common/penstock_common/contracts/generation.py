@@ -144,6 +144,19 @@ class GenerationFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int
 
 
+class FindRequest(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """Query by a take-over: does an api process hold this request open? Only that process answers."""
+
+    request_id: UUID
+
+
+class RequestFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """The api process that holds a request open."""
+
+    request_id: UUID
+    process: str
+
+
 class ReadGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """Query: the recorded state of a generation; with `reply_to`, its answer is sent to that process's inbox."""
 

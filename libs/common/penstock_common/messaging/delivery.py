@@ -28,6 +28,12 @@ DELIVERED: ContextVar[tuple[Consumer, Sequence[Incoming]] | None] = ContextVar("
 """The lane and the deliveries that the running handler was given, in the order of its messages."""
 
 
+def delivery_was_repeated() -> bool:
+    """Whether the running handler was given a message that may have been begun before."""
+    delivered = DELIVERED.get()
+    return delivered is not None and any(m.redelivered or m.attempt > 1 for m in delivered[1])
+
+
 class AlreadyHandled(Exception):
     """Raised inside a handler whose messages were all handled before: the delivery is acknowledged."""
 
@@ -125,7 +131,10 @@ class Delivery:
             DELIVERED.reset(delivered)
 
     async def _ack(self, message: Incoming, lane: Consumer) -> None:
-        await self.settler.ack(message)
+        try:
+            await self.settler.ack(message)
+        except Exception as unsettled:  # it will be delivered again, and the inbox knows it
+            log.warning("delivery.unacknowledged", consumer=lane.name, reason=describe(unsettled))
         metrics.DELIVERIES.labels(lane.name, "handled").inc()
 
     async def _failed(self, message: Incoming, lane: Consumer, error: Exception) -> None:
@@ -135,11 +144,13 @@ class Delivery:
             log.warning("delivery.unsettled", consumer=lane.name, reason=describe(unsettled))
 
     async def _settle_failure(self, message: Incoming, lane: Consumer, error: Exception) -> None:
-        if isinstance(error, HandBack):
-            return await self.settler.hand_back(message, error.delay)
         reason, attempt = describe(error), message.attempt
+        if isinstance(error, HandBack):
+            await self.settler.hand_back(message, error.delay)
+            return
         if is_refusal(error) or attempt >= lane.max_attempts:
-            return await self._bury(message, lane, attempt, reason)
+            await self._bury(message, lane, attempt, reason)
+            return
         known = isinstance(error, PenstockError)
         log.warning(
             "delivery.failed",
@@ -161,6 +172,9 @@ class Delivery:
             attempts=attempts,
             reason=reason,
         )
+        if lane.is_dead_lane:  # it lies in the dead letters already; burying it there again would never end
+            await self.settler.ack(message)
+            return
         await self.settler.bury(message, lane, attempts, reason)
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from penstock_common.contracts.base import Contract, encode
+from penstock_common.contracts.base import C, Contract, Wire, decode, encode
+from penstock_common.errors import ContractViolated
 from penstock_common.ids import uuid7
-from penstock_common.messaging.ports import Outgoing
+from penstock_common.messaging.ports import Incoming, Outgoing
 from penstock_common.messaging.topology import Topic
 
 FINGERPRINT = "penstock-fingerprint"
@@ -17,6 +18,7 @@ CORRELATION = "penstock-correlation"
 CAUSATION = "penstock-causation"
 TRACEPARENT = "traceparent"
 MESSAGE_ID = "ce-id"
+CONTENT_TYPE = "content-type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def envelop(
         "ce-source": f"penstock/{source or topic.owner}",
         "ce-time": datetime.now(UTC).isoformat(),
         "ce-subject": subject_of(message),
-        "content-type": topic.wire.value,
+        CONTENT_TYPE: topic.wire.value,
         FINGERPRINT: message.fingerprint(),
     }
     tenant = getattr(message, "tenant", None)
@@ -75,3 +77,13 @@ def subject_of(message: Contract) -> str:
         if (value := getattr(message, name, None)) is not None:
             return str(value).encode("ascii", "backslashreplace").decode()
     return type(message).__name__
+
+
+def opened(message: Incoming, contract: type[C]) -> C:
+    """A delivery's body as its contract. Raises ContractViolated."""
+    written = message.headers.get(CONTENT_TYPE, Wire.JSON.value)
+    try:
+        wire = Wire(written)
+    except ValueError as error:
+        raise ContractViolated(f"unknown content type {written!r}") from error
+    return decode(contract, message.body, wire)

@@ -1,10 +1,15 @@
 """What the platform asks of a bus. One adapter per bus implements it; nothing above knows which one runs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock_common.contracts.base import Contract
 from penstock_common.messaging.topology import Consumer, Topic, Topology
+
+if TYPE_CHECKING:
+    from penstock_common.messaging.delivery import Delivery
 
 Deliver = Callable[["Incoming"], Awaitable[None]]
 """Handles one delivery and settles it; never raises."""
@@ -36,7 +41,20 @@ class Incoming:
     """The client library's own message, for the settler alone."""
     attempt: int = 0
     """From 1; set when the delivery is opened."""
+    redelivered: bool = False
+    """Whether an earlier delivery of it may have been begun, whatever became of that one."""
     settled: bool = field(default=False)
+    held_until: float = math.inf
+    """CLOCK_BOOTTIME seconds until which no other process can have been given it; each `extend` moves it on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A lane, what its bodies are, and the handler that takes them decoded."""
+
+    lane: Consumer
+    contract: type[Contract]
+    call: Callable[[Any], Awaitable[None]]
 
 
 class Settler(Protocol):
@@ -44,6 +62,9 @@ class Settler(Protocol):
 
     heartbeat: float | None
     """Seconds between `extend` calls; None where the connection itself is the sign of life."""
+
+    def holds(self, message: Incoming) -> bool:
+        """Whether this process may still speak for a delivery: nobody else can have been given it meanwhile."""
 
     async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
         """(attempt from 1, earlier attempts that ended without a word)."""
@@ -72,6 +93,19 @@ class Subscription(Protocol):
 
     async def stop(self) -> None:
         """Receive no more; what was received but not begun is handed back."""
+
+
+class Front(Protocol):
+    """FastStream's broker on a bus's connection."""
+
+    async def start(self) -> None:
+        """Begin to receive."""
+
+    async def stop_receiving(self) -> None:
+        """Receive no more; what was received but not begun is handed back."""
+
+    async def stop(self) -> None:
+        """Release what the broker holds, after its deliveries have ended."""
 
 
 class Bus(Protocol):
@@ -111,6 +145,15 @@ class Bus(Protocol):
 
     async def listen(self, topic: Topic, listener: Callable[[bytes], Awaitable[None]]) -> Subscription:
         """Hear every message of a topic published from now on, stored or not, in this process too."""
+
+    async def missing(self, lanes: Sequence[Consumer]) -> list[str]:
+        """The names of lanes that don't exist on the server. Raises BusUnavailable."""
+
+    async def guard(self, topology: Topology) -> Subscription:
+        """Bury what the server gives up by itself, in as many processes as run."""
+
+    def front(self, bounds: Sequence[Bound], delivery: "Delivery") -> Front:
+        """FastStream for these lanes: one subscriber each, settled by `delivery` alone."""
 
     async def pull(self, lane: Consumer, deliver: Deliver) -> Subscription:
         """Receive a durable lane on the plain client, at most `lane.prefetch` deliveries at once."""

@@ -7,6 +7,8 @@ from functools import cached_property
 
 from penstock_common.contracts.base import Contract, Wire
 
+ACK_WAIT = 4.0  # seconds
+
 
 class Kind(StrEnum):
     """What a message is for."""
@@ -67,7 +69,7 @@ class Consumer:
     max_attempts: int = 8
     backoff: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 5.0)
     """Seconds before the next attempt, by attempt; the last one repeats. Jitter shortens each by up to a half."""
-    ack_wait: float = 4.0
+    ack_wait: float = ACK_WAIT
     """Seconds of silence after which NATS takes a delivery back."""
     runner: Runner = Runner.FASTSTREAM
     batch: Batch | None = None
@@ -100,6 +102,11 @@ class Consumer:
     def is_main(self) -> bool:
         """False on lanes derived from another consumer."""
         return not self.base
+
+    @property
+    def is_dead_lane(self) -> bool:
+        """True where the messages are dead letters already: they can't be buried once more."""
+        return self.topic.stream == DEAD_LETTERS.name
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after a failed attempt, counted from 1, before jitter."""

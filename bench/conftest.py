@@ -1,1 +1,0 @@
-"""Puts bench/ on the import path of its tests."""

@@ -1,0 +1,1 @@
+"""One module per command of `penstock`; what is heavy is imported when the command runs."""

@@ -1,0 +1,37 @@
+"""The `penstock` command: puts the sub-commands together and turns errors into sentences."""
+
+import sys
+
+import typer
+from penstock_common.errors import PenstockError
+
+from penstock.commands import down, run, status, up
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="penstock",
+    help="Penstock: model traffic that is metered, billed once and never lost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(up.up)
+app.command()(status.status)
+app.command()(down.down)
+app.command()(run.run)
+
+
+def main() -> None:
+    """Run the command line; an error that we know ends it with one sentence and its exit code."""
+    try:
+        app()
+    except PenstockError as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_status", 1))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

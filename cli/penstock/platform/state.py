@@ -1,0 +1,71 @@
+"""What others can know of the platform that runs on a data folder."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from penstock.platform.asking import get_json
+from penstock.platform.errors import NotRunning
+from penstock.platform.files import read_json, write_json
+from penstock.platform.folder import DataFolder
+from penstock.platform.leftovers import family, read_marks
+
+SUPERVISOR = "supervisor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Addresses and keys of a running platform. The URLs contain passwords: the file is its owner's."""
+
+    base_url: str
+    api_key: str
+    admin_key: str
+    data: str
+    bus: str
+    database: str
+    audit_database: str
+    """As `database`, for a role that reads all schemas and writes none."""
+
+    def save(self, folder: DataFolder) -> None:
+        """Let other commands find it."""
+        write_json(folder.state, asdict(self))
+
+
+def running(folder: DataFolder) -> State:
+    """The platform that runs on the folder; raises NotRunning."""
+    if SUPERVISOR not in read_marks(folder.processes):
+        raise NotRunning(f"No platform runs on {folder.root}. Start one with: make up (or penstock up)")
+    content = read_json(folder.state)
+    if not content:
+        raise NotRunning(f"The platform on {folder.root} is still starting or already stopping; try again.")
+    return State(**content)
+
+
+def processes(folder: DataFolder) -> dict[str, list[int]]:
+    """Every living process of the platform by name; the first of each is the one that was started."""
+    marks = read_marks(folder.processes)
+    supervisor = {SUPERVISOR: [marks.pop(SUPERVISOR).pid]} if SUPERVISOR in marks else {}
+    return supervisor | {name: family(mark.pid) for name, mark in marks.items()}
+
+
+async def snapshot(folder: DataFolder) -> dict[str, Any]:
+    """The line that `up --json` and `status --json` print; raises NotRunning."""
+    state = running(folder)
+    return {
+        "base_url": state.base_url,
+        "api_key": state.api_key,
+        "admin_key": state.admin_key,
+        "models": await models(state),
+        "data": state.data,
+        "bus": state.bus,
+        "database": state.database,
+        "processes": processes(folder),
+    }
+
+
+async def models(state: State) -> list[str]:
+    """Ids of the models that api offers; none while it can't say."""
+    try:
+        answer = await get_json(f"{state.base_url}/v1/models", state.api_key)
+        return [model["id"] for model in answer["data"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

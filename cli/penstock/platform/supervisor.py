@@ -1,0 +1,125 @@
+"""Everything of one platform started in order, kept alive, and stopped in order."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.platform import leftovers
+from penstock.platform.asking import is_ok
+from penstock.platform.child import Child, Probe
+from penstock.platform.credentials import SERVICES, load_credentials
+from penstock.platform.folder import DataFolder
+from penstock.platform.logs import Console, Log
+from penstock.platform.ports import LOOPBACK, choose_port, free_ports
+from penstock.platform.preparing import run_prepare
+from penstock.platform.program import Program
+from penstock.platform.servers import Addresses, Server, plan
+from penstock.platform.services import Wiring
+from penstock.platform.state import SUPERVISOR, State
+
+GRACE = 12.0  # seconds; a service gives its running work ten
+STOP_ORDER = (("api",), ("inference", "billing"), ("nats", "postgres"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `penstock up` was asked for."""
+
+    data: Path | None = None
+    port: int | None = None
+    discover: bool = True
+    bus: str | None = None
+    database: str | None = None
+
+
+class Supervisor:
+    """The processes of one platform."""
+
+    def __init__(self, folder: DataFolder, options: Options, console: Console) -> None:
+        self._folder = folder
+        self._options = options
+        self._console = console
+        self._ledger = leftovers.Ledger(folder.processes)
+        self._children: dict[str, Child] = {}
+
+    async def start(self) -> State:
+        """Start all; raises PlatformError with the reason where one of them does not become ready."""
+        self._clear_earlier_run()
+        port = choose_port(self._options.port)
+        addresses, servers = plan(self._folder, self._options.bus, self._options.database)
+        await asyncio.gather(run_prepare(addresses, self._folder.logs), *map(self._start_server, servers))
+        state = await self._start_services(addresses, port)
+        for child in self._children.values():
+            child.guard()
+        state.save(self._folder)
+        return state
+
+    async def stop(self) -> None:
+        """Stop all, those that others depend on last."""
+        self._folder.state.unlink(missing_ok=True)
+        for names in STOP_ORDER:
+            there = [self._children[name] for name in names if name in self._children]
+            await asyncio.gather(*(child.stop(GRACE) for child in there))
+        self._ledger.clear()
+
+    def hasten(self) -> None:
+        """End at once what still runs."""
+        for child in self._children.values():
+            child.signal(child.program.hurry_signal)
+
+    def _clear_earlier_run(self) -> None:
+        self._folder.state.unlink(missing_ok=True)
+        marks = leftovers.read_marks(self._folder.processes)
+        postgres = [marks.pop("postgres")] if "postgres" in marks else []
+        leftovers.end(marks.values())
+        leftovers.end(postgres, signal.SIGINT)
+        self._ledger.add(SUPERVISOR, os.getpid())
+
+    async def _start_server(self, server: Server) -> None:
+        await asyncio.to_thread(server.prepare)
+        child = await self._spawn(server.program(), shown=False, clear=server.prepare)
+        await child.ready(server.is_ready)
+        self._console.say("penstock", f"{server.name} is ready")
+
+    async def _start_services(self, addresses: Addresses, port: int) -> State:
+        credentials = load_credentials(self._folder)
+        wiring = Wiring(
+            folder=self._folder,
+            bus=addresses.bus,
+            databases=addresses.databases,
+            ports=dict(zip(SERVICES, [port, *free_ports(len(SERVICES) - 1)], strict=True)),
+            credentials=credentials,
+            discover=self._options.discover,
+            log_format="console" if sys.stderr.isatty() else "json",
+        )
+        await asyncio.gather(*(self._start_service(wiring, service) for service in SERVICES))
+        return State(
+            base_url=f"http://{LOOPBACK}:{port}",
+            api_key=credentials.api_key,
+            admin_key=credentials.admin_key,
+            data=str(self._folder.root),
+            bus=addresses.bus,
+            database=addresses.database,
+            audit_database=addresses.audit_database,
+        )
+
+    async def _start_service(self, wiring: Wiring, service: str) -> None:
+        child = await self._spawn(wiring.program(service), shown=True)
+        await child.ready(_ready_at(wiring.ports[service]))
+
+    async def _spawn(self, program: Program, *, shown: bool, clear: Callable[[], None] = lambda: None) -> Child:
+        log = Log(program.name, self._folder.logs, self._console if shown else None)
+        child = self._children[program.name] = Child(program, log, self._ledger, self._console, clear)
+        await child.start()
+        return child
+
+
+def _ready_at(port: int) -> Probe:
+    async def probe(_pid: int) -> bool:
+        return await is_ok(f"http://{LOOPBACK}:{port}/readyz")
+
+    return probe

@@ -1,0 +1,67 @@
+"""Picks the adapter by URL; only the one in use is imported."""
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.ports import Bus, TopologyJob
+from penstock_common.messaging.topology import Topology
+from penstock_common.topology import PLATFORM
+
+NATS = ("nats", "tls")
+RABBITMQ = ("amqp", "amqps")
+PATIENCE = 30.0  # seconds
+PAUSE = 0.25
+
+
+def make_bus(url: str, name: str) -> Bus:
+    """The bus behind `nats://`, `tls://`, `amqp://` or `amqps://`, not yet connected. Raises ValueError."""
+    if _scheme(url) in NATS:
+        from penstock_common.messaging.nats.bus import NatsBus  # noqa: PLC0415
+
+        return NatsBus(url, name)
+    from penstock_common.messaging.rabbit.bus import RabbitBus  # noqa: PLC0415
+
+    return RabbitBus(url, name)
+
+
+def make_topology_job(url: str) -> TopologyJob:
+    """The topology job of the bus behind a URL. Raises ValueError."""
+    if _scheme(url) in NATS:
+        from penstock_common.messaging.nats.topology import NatsTopology  # noqa: PLC0415
+
+        return NatsTopology(url)
+    from penstock_common.messaging.rabbit.topology import RabbitTopology  # noqa: PLC0415
+
+    return RabbitTopology(url)
+
+
+async def connect_bus(url: str, name: str, patience: float = PATIENCE) -> Bus:
+    """A connected bus; waits up to `patience` seconds for a server that is starting. Raises BusUnavailable."""
+    bus, deadline = make_bus(url, name), time.monotonic() + patience
+    while True:
+        try:
+            await bus.connect()
+            return bus
+        except BusUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(PAUSE)
+
+
+async def apply_topology(url: str, topology: Topology = PLATFORM) -> list[str]:
+    """Make the bus match the topology; one line per thing created or changed. Raises TopologyRefused."""
+    return await make_topology_job(url).apply(topology)
+
+
+async def diff_topology(url: str, topology: Topology = PLATFORM) -> list[str]:
+    """What `apply_topology` would do, without doing it."""
+    return await make_topology_job(url).diff(topology)
+
+
+def _scheme(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in NATS + RABBITMQ:
+        raise ValueError(f"a bus URL begins with nats:// or amqp://, not {scheme!r}")
+    return scheme

@@ -1,0 +1,90 @@
+"""How a delivery ends on JetStream."""
+
+from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.nats import story
+from penstock_common.messaging.nats.connection import Connection
+from penstock_common.messaging.nats.notes import Notes
+from penstock_common.messaging.nats.origin import origin_of
+from penstock_common.messaging.ports import Incoming, Outgoing
+from penstock_common.messaging.topology import ACK_WAIT, Consumer
+
+CONFIRM_TIMEOUT = 2.0  # seconds
+
+
+class NatsSettler:
+    """Acks are sent at once; counts and reasons are kept in notes, moves are confirmed first."""
+
+    heartbeat: float | None = ACK_WAIT / 3
+
+    def __init__(self, connection: Connection, notes: Notes) -> None:
+        self._connection, self._notes = connection, notes
+
+    def holds(self, message: Incoming) -> bool:
+        """Whether this process may still speak for a delivery: JetStream can't have given it to another."""
+        return self._connection.client.is_connected and self._connection.pulse.now() < message.held_until
+
+    async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
+        """(attempt from 1, earlier attempts that ended without a word); a first delivery costs no round trip."""
+        origin = origin_of(message.raw)
+        if origin.delivered == 1:
+            return 1, 0
+        note = await self._notes.read(origin)
+        if note is None:  # keeps the time at which it began
+            note = await self._notes.add(origin, reason="no answer: the process died or froze")
+        attempt = origin.delivered - note.handed
+        return attempt, attempt - 1 - note.told
+
+    async def ack(self, message: Incoming) -> None:
+        """Handled; never deliver again. Kept for the server's return where it is away."""
+        self._end(message, b"+ACK")
+
+    async def extend(self, message: Incoming) -> None:
+        """Still at work; says nothing where another process may have it already, whose time it would extend."""
+        if self.holds(message):
+            self._connection.post(message.raw.reply, b"+WPI")
+            message.held_until = self._connection.pulse.now() + ACK_WAIT
+
+    async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
+        """Deliver again after `delay` seconds; the attempt counts."""
+        await self._notes.add(origin_of(message.raw), told=1, reason=reason)
+        self._nak(message, delay)
+
+    async def hand_back(self, message: Incoming, delay: float = 0.0) -> None:
+        """Deliver again, to anyone; the attempt was nobody's fault."""
+        if message.settled:
+            return
+        message.settled = True
+        await self._notes.add(origin_of(message.raw), handed=1)
+        self._nak(message, delay)
+
+    async def quarantine(self, message: Incoming, lane: Consumer, attempts: int) -> None:
+        """Move to the quarantine lane, confirmed, then ack."""
+        assert lane.quarantine is not None
+        origin = origin_of(message.raw)
+        note = await self._notes.add(origin)
+        told = story.Told(attempts, note.reason, note.first)
+        await self._move(story.suspect(message, lane, origin, told))
+        self._end(message, b"+ACK")
+
+    async def bury(self, message: Incoming, lane: Consumer, attempts: int, reason: str) -> None:
+        """Move to the dead letters, confirmed and once, then ack."""
+        origin = origin_of(message.raw)
+        note = await self._notes.add(origin, reason=reason)
+        await self._move(story.dead(message, lane, origin, story.Told(attempts, reason, note.first)))
+        self._end(message, b"+ACK")
+
+    async def _move(self, message: Outgoing) -> None:
+        await self._connection.publish(message, CONFIRM_TIMEOUT)
+
+    def _nak(self, message: Incoming, delay: float) -> None:
+        if not self.holds(message):
+            return  # taken back meanwhile: a nak now would end another process's attempt
+        self._end(message, b'-NAK {"delay": %d}' % int(delay * 1e9) if delay else b"-NAK")
+
+    def _end(self, message: Incoming, word: bytes) -> None:
+        message.settled = True
+        try:
+            self._connection.post(message.raw.reply, word, hold=True)
+        except BusUnavailable:
+            message.settled = False
+            raise

@@ -1,0 +1,48 @@
+"""What a message that is moved aside takes along."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, LAST, REASON, SEQUENCE, SUBJECT
+from penstock_common.messaging.nats.origin import Origin
+from penstock_common.messaging.ports import Incoming, Outgoing
+from penstock_common.messaging.topology import DEAD_LETTERS, QUARANTINE, Consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How it went so far: attempts on this lane, the last reason, when it first failed (ISO 8601)."""
+
+    attempts: int
+    reason: str
+    first: str
+
+
+def dead(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> Outgoing:
+    """A message as a dead letter. Its id is that of the delivery, so that whoever notices twice buries once."""
+    headers = _headers(message, lane, origin, told)
+    id_ = f"{lane.dead_letters}:{headers[SEQUENCE]}"
+    return Outgoing(lane.dead_letters, DEAD_LETTERS.name, id_, headers, message.body)
+
+
+def suspect(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> Outgoing:
+    """A message on its way to the quarantine lane."""
+    assert lane.quarantine is not None
+    headers = _headers(message, lane, origin, told)
+    return Outgoing(
+        lane.quarantine.topic.subject, QUARANTINE.name, f"{lane.quarantine.name}:{origin}", headers, message.body
+    )
+
+
+def _headers(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> dict[str, str]:
+    before = {} if lane.is_main else message.headers  # a lane derived from another continues its story
+    own = {n: v for n, v in message.headers.items() if not n.startswith(("nats-", "dlq-"))}
+    return own | {
+        CONSUMER: lane.inbox_name,
+        SUBJECT: before.get(SUBJECT, message.subject),
+        SEQUENCE: before.get(SEQUENCE, str(origin)),
+        ATTEMPTS: str(told.attempts + int(before.get(ATTEMPTS, "0"))),
+        REASON: told.reason,
+        FIRST: before.get(FIRST, told.first),
+        LAST: datetime.now(UTC).isoformat(),
+    }

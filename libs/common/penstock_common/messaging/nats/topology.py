@@ -1,0 +1,113 @@
+"""Creates and compares streams and consumers. The only code that may."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import nats
+from nats.errors import Error
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, NotFoundError
+
+from penstock_common.errors import BusUnavailable, TopologyRefused
+from penstock_common.messaging.nats.declared import Declared, declared
+from penstock_common.messaging.topology import ACK_WAIT, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs on the server. `old` is empty where nothing is there yet."""
+
+    thing: Declared
+    old: dict[str, Any]
+
+    def __str__(self) -> str:
+        if not self.old:
+            return f"create {self.thing}"
+        changes = (f"{name} {_shown(old)} → {_shown(self.thing.settings[name])}" for name, old in self.old.items())
+        return f"change {self.thing}: {', '.join(changes)}"
+
+    @property
+    def loses(self) -> bool:
+        """True where the server would delete stored messages, or stop delivering some without a word."""
+        new = self.thing.settings
+        shrinks = any(
+            name in self.old and 0 < new[name] < self.old[name] for name in ("max_age", "max_bytes", "max_deliver")
+        )
+        return shrinks or bool(set(self.old.get("subjects") or ()) - set(new.get("subjects", ())))
+
+
+class NatsTopology:
+    """The topology job on NATS; `replicas` is the copies of each stream, 1 without a cluster."""
+
+    def __init__(self, url: str, replicas: int = 1) -> None:
+        self._url, self._replicas = url, replicas
+
+    async def apply(self, topology: Topology) -> list[str]:
+        """Make the server match, deleting nothing. Raises TopologyRefused before anything is changed."""
+        async with self._jetstream() as js:
+            changes = await self._changes(js, topology)
+            if losing := [str(change) for change in changes if change.loses]:
+                raise TopologyRefused(f"this would lose messages, do it by hand: {'; '.join(losing)}")
+            for change in changes:
+                await _perform(js, change)
+            return [str(change) for change in changes]
+
+    async def diff(self, topology: Topology) -> list[str]:
+        """What `apply` would do, without doing it."""
+        async with self._jetstream() as js:
+            return [str(change) for change in await self._changes(js, topology)]
+
+    async def _changes(self, js: JetStreamContext, topology: Topology) -> list[Change]:
+        if fast := [lane.name for lane in topology.lanes if lane.ack_wait < ACK_WAIT]:
+            raise TopologyRefused(f"ack_wait is below {ACK_WAIT} s, which heartbeats are made for: {', '.join(fast)}")
+        found = [(thing, await _current(js, thing)) for thing in declared(topology, self._replicas)]
+        return [change for thing, current in found if (change := _compared(thing, current))]
+
+    @asynccontextmanager
+    async def _jetstream(self) -> AsyncIterator[JetStreamContext]:
+        try:
+            client = await nats.connect(self._url, connect_timeout=2, allow_reconnect=False, name="penstock topology")
+        except (Error, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"NATS can't be reached: {error or type(error).__name__}") from error
+        try:
+            yield client.jetstream(timeout=10)
+        except APIError as error:
+            raise TopologyRefused(f"JetStream: {error.description} ({error.err_code})") from error
+        except (Error, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"NATS: {error or type(error).__name__}") from error
+        finally:
+            await client.close()
+
+
+async def _current(js: JetStreamContext, thing: Declared) -> api.StreamConfig | api.ConsumerConfig | None:
+    try:
+        if not thing.consumer:
+            return (await js.stream_info(thing.stream)).config
+        consumer: api.ConsumerConfig = (await js.consumer_info(thing.stream, thing.consumer)).config
+        return consumer
+    except NotFoundError:
+        return None
+
+
+def _compared(thing: Declared, current: api.StreamConfig | api.ConsumerConfig | None) -> Change | None:
+    if current is None:
+        return Change(thing, {})
+    old = {name: getattr(current, name) for name in thing.settings}
+    differing = {name: value for name, value in old.items() if value != thing.settings[name]}
+    return Change(thing, differing) if differing else None
+
+
+async def _perform(js: JetStreamContext, change: Change) -> None:
+    thing = change.thing
+    if thing.consumer:  # creates and updates alike
+        await js.add_consumer(thing.stream, api.ConsumerConfig(durable_name=thing.consumer, **thing.settings))
+    elif change.old:
+        await js.update_stream(api.StreamConfig(name=thing.stream, **thing.settings))
+    else:
+        await js.add_stream(api.StreamConfig(name=thing.stream, **thing.settings))
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(getattr(value, "value", value))

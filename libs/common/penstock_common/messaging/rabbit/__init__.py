@@ -1,0 +1,1 @@
+"""RabbitMQ, from 3.10 on: quorum queues, publisher confirms, retry levels by TTL."""

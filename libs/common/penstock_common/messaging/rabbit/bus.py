@@ -1,0 +1,112 @@
+"""The bus on RabbitMQ."""
+
+from collections.abc import Sequence
+
+from penstock_common.messaging.delivery import Delivery
+from penstock_common.messaging.ports import Bound, Deliver, Front, Outgoing, Receive, Subscription
+from penstock_common.messaging.rabbit import wire
+from penstock_common.messaging.rabbit.ephemeral import Answer, Asker, Listen, Listening, answering, inbox, inbox_key
+from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, Link, unavailable
+from penstock_common.messaging.rabbit.publishing import Publisher, Sender
+from penstock_common.messaging.rabbit.pull import Pull
+from penstock_common.messaging.rabbit.pulse import Pulse
+from penstock_common.messaging.rabbit.settler import RabbitSettler
+from penstock_common.messaging.rabbit.topology import absent
+from penstock_common.messaging.topology import Consumer, Topic, Topology
+
+COMMANDS = "cmd."
+"""A command needs its consumer's queue; an event may have none."""
+
+
+class RabbitBus:
+    """One process's connection to RabbitMQ, with a channel for each purpose."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.link, self.pulse = Link(url, name), Pulse()
+        self._publisher, self._sender, self._asker = Publisher(self.link), Sender(self.link), Asker(self.link)
+        self.settler = RabbitSettler(self.link, self._publisher, self.pulse)
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can leave now."""
+        return self.link.connected and self._publisher.open and self._sender.open
+
+    async def connect(self) -> None:
+        """Connect; keeps reconnecting by itself afterwards. Raises BusUnavailable if it can't be reached now."""
+        await self.link.connect()
+        self.pulse.start()
+        for channel in (self._publisher, self._sender, self._asker):
+            await channel.start()
+
+    async def close(self) -> None:
+        """Flush what was sent, and disconnect."""
+        for channel in (self._asker, self._sender, self._publisher):
+            await channel.stop()
+        self.pulse.stop()
+        await self.link.close()
+
+    async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
+        """Store durably; returns once every queue of the subject confirmed. Raises BusUnavailable."""
+        properties = wire.persistent(message.message_id, message.headers)
+        command = message.subject.startswith(COMMANDS)
+        await self._publisher.publish(wire.EVENTS, message.subject, message.body, properties, timeout, routed=command)
+
+    def send(self, process: str, key: str, body: bytes) -> None:
+        """Best effort, in order, to a process's inbox; nothing is stored. Raises BusUnavailable if surely lost."""
+        properties = wire.Properties(message_id=key, delivery_mode=wire.TRANSIENT)
+        self._sender.send(wire.INBOXES, inbox_key(process), body, properties)
+
+    async def receive(self, process: str, receive: Receive) -> Subscription:
+        """Open this process's inbox."""
+        held = inbox(self.link, process, receive)
+        await held.start()
+        return held
+
+    async def query(self, topic: Topic, body: bytes, timeout: float) -> bytes:
+        """Ask the first process that answers. Raises NoAnswer after `timeout` seconds."""
+        return await self._asker.ask(topic, body, timeout)
+
+    async def answer(self, topic: Topic, answer: Answer, *, everyone: bool = False) -> Subscription:
+        """Answer queries: one process of the service each, or with `everyone` all of them hear it; None is silence."""
+        held = answering(self.link, self._sender, topic, answer, everyone=everyone)
+        await held.start()
+        return held
+
+    async def broadcast(self, topic: Topic, body: bytes) -> None:
+        """Tell every process that listens now; nothing is stored."""
+        self._sender.send(wire.EVENTS, topic.subject, body, wire.Properties(delivery_mode=wire.TRANSIENT))
+
+    async def listen(self, topic: Topic, listener: Listen) -> Subscription:
+        """Hear every message of a topic published from now on, stored or not, in this process too."""
+        listening = Listening(self.link, topic, listener)
+        await listening.start()
+        return listening
+
+    async def missing(self, lanes: Sequence[Consumer]) -> list[str]:
+        """The names of lanes that don't exist on the server. Raises BusUnavailable."""
+        async with unavailable(OPEN_TIMEOUT):
+            connection = await self.link.ready()
+        return [lane.name for lane in lanes if await absent(connection, lane.name)]
+
+    async def guard(self, topology: Topology) -> Subscription:
+        """Nothing to do: RabbitMQ itself buries what ran out of deliveries."""
+        return Nothing()
+
+    def front(self, bounds: Sequence[Bound], delivery: Delivery) -> Front:
+        """FastStream for these lanes: one subscriber each, settled by `delivery` alone."""
+        from penstock_common.messaging.rabbit.faststream import front  # noqa: PLC0415 (only where it is used)
+
+        return front(self, bounds, delivery)
+
+    async def pull(self, lane: Consumer, deliver: Deliver) -> Subscription:
+        """Receive a durable lane on the plain client, at most `lane.prefetch` deliveries at once."""
+        pull = Pull(self.link, self.pulse, lane, deliver)
+        await pull.start()
+        return pull
+
+
+class Nothing:
+    """A subscription to nothing."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""

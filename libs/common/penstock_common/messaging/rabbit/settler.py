@@ -1,0 +1,156 @@
+"""How a delivery ends on RabbitMQ."""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+
+import structlog
+from aiormq.exceptions import ChannelInvalidStateError
+
+from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, SUBJECT
+from penstock_common.messaging.ports import Incoming
+from penstock_common.messaging.rabbit.letters import DEATHS, EARLIER, story
+from penstock_common.messaging.rabbit.link import Link
+from penstock_common.messaging.rabbit.publishing import Publisher
+from penstock_common.messaging.rabbit.pulse import Pulse
+from penstock_common.messaging.rabbit.wire import DEAD, EVENTS, Delivered, level_name, persistent
+from penstock_common.messaging.topology import Consumer
+
+log = structlog.get_logger()
+
+CONFIRM_TIMEOUT = 2.0  # seconds
+UNMOVED_PAUSE = 1.0  # seconds until a message that could not be moved is given back
+REMEMBERED = 4096  # first failures of messages that are retried in place
+LEVELS = (0.2, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0)
+"""Seconds: the delays that exist whatever the topology's rows say, for messages that are handed back."""
+
+
+class RabbitSettler:
+    """Acks on the delivery's own channel; everything else publishes the next life of the message, confirmed, first."""
+
+    heartbeat: float | None = None
+
+    def __init__(self, link: Link, publisher: Publisher, pulse: Pulse) -> None:
+        self._link, self._publisher, self._pulse = link, publisher, pulse
+        self._first: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def holds(self, message: Incoming) -> bool:
+        """Whether this process may still speak for a delivery: its connection was never given up."""
+        delivered: Delivered = message.raw
+        return self._link.connected and not delivered.channel.is_closed and self._pulse.unbroken(delivered.received)
+
+    async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
+        """(attempt from 1, earlier attempts that ended without a word). Costs no round trip."""
+        delivered: Delivered = message.raw
+        told = 0 if lane.is_dead_lane else int(message.headers.get(ATTEMPTS, 0))
+        deaths = 0 if lane.ordered else int(message.headers.get(DEATHS, 0)) + delivered.returns
+        return told + delivered.returns + 1, deaths
+
+    async def ack(self, message: Incoming) -> None:
+        """Handled; never deliver again."""
+        delivered: Delivered = message.raw
+        message.settled = True
+        self._first.pop((delivered.lane.name, message.message_id), None)
+        with taken_back(message):
+            await delivered.channel.basic_ack(delivered.tag, wait=False)
+
+    async def extend(self, message: Incoming) -> None:
+        """Nothing to do: a delivery lives as long as its connection."""
+
+    async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
+        """Deliver again after `delay` seconds; the attempt counts. An ordered lane waits, so that nothing overtakes."""
+        headers = self._story(message, message.attempt, reason)
+        if lane.ordered:
+            self._remember(lane, message.message_id, headers[FIRST])
+            await self._return(message, delay)
+        else:
+            await self._wait(message, lane, headers, delay)
+
+    async def hand_back(self, message: Incoming, delay: float = 0.0) -> None:
+        """Deliver again, to anyone; the attempt was nobody's fault.
+
+        A returned message counts as an attempt on servers before 4.3, so it is published anew instead, at the end of
+        its queue. An ordered lane keeps its order and pays an attempt there.
+        """
+        if message.settled:
+            return
+        lane: Consumer = message.raw.lane
+        if lane.ordered:
+            await self._return(message, delay, fault=False)
+            return
+        told = int(message.headers.get(ATTEMPTS, 0)) + message.raw.returns
+        carried = {SUBJECT: message.subject, **message.headers}
+        carried |= {ATTEMPTS: str(told), DEATHS: str(self._deaths(message))}
+        if delay > 0:
+            await self._wait(message, lane, carried, delay)
+        else:
+            await self._move(message, "", lane.name, carried)
+
+    async def quarantine(self, message: Incoming, lane: Consumer, attempts: int) -> None:
+        """Move to the quarantine lane, confirmed, then ack. Attempts count anew there."""
+        assert lane.quarantine is not None
+        headers = self._story(message, 0, "no answer: the process died or froze")
+        headers |= {EARLIER: str(attempts), DEATHS: "0"}
+        await self._move(message, EVENTS, lane.quarantine.topic.subject, headers)
+
+    async def bury(self, message: Incoming, lane: Consumer, attempts: int, reason: str) -> None:
+        """Move to the dead letters, confirmed, then ack. A crash in between leaves two letters of one message id."""
+        headers = self._story(message, attempts + int(message.headers.get(EARLIER, 0)), reason)
+        headers = {k: v for k, v in headers.items() if k not in (EARLIER, DEATHS)} | {CONSUMER: lane.inbox_name}
+        await self._move(message, DEAD, lane.dead_letters, headers)
+
+    def _story(self, message: Incoming, attempts: int, reason: str) -> dict[str, str]:
+        known = self._first.get((message.raw.lane.name, message.message_id))
+        before = {FIRST: known, **message.headers} if known else message.headers
+        return story(before, message.subject, attempts, reason) | {DEATHS: str(self._deaths(message))}
+
+    @staticmethod
+    def _deaths(message: Incoming) -> int:
+        delivered: Delivered = message.raw
+        return int(message.headers.get(DEATHS, 0)) + delivered.returns
+
+    async def _wait(self, message: Incoming, lane: Consumer, headers: Mapping[str, str], delay: float) -> None:
+        """Through the level above the delay back to the lane's queue alone."""
+        levels = sorted({*LEVELS, *lane.backoff})
+        level = next((level for level in levels if level >= delay), levels[-1])
+        await self._move(message, level_name(level), lane.name, headers, delay)
+
+    async def _move(
+        self, message: Incoming, exchange: str, key: str, headers: Mapping[str, str], delay: float | None = None
+    ) -> None:
+        delivered: Delivered = message.raw
+        properties = persistent(message.message_id, headers, delay)
+        try:
+            await self._publisher.publish(exchange, key, message.body, properties, CONFIRM_TIMEOUT)
+        except BusUnavailable as error:
+            log.warning("delivery.unmoved", consumer=delivered.lane.name, to=key, reason=error.message)
+            await self._return(message, UNMOVED_PAUSE)
+        else:
+            await self.ack(message)
+
+    async def _return(self, message: Incoming, delay: float, *, fault: bool = True) -> None:
+        """Put it back to its place in the queue. From 4.3 on only a reject counts as an attempt, before both do."""
+        delivered: Delivered = message.raw
+        await asyncio.sleep(delay)
+        message.settled = True
+        with taken_back(message):
+            if fault:
+                await delivered.channel.basic_reject(delivered.tag, requeue=True, wait=False)
+            else:
+                await delivered.channel.basic_nack(delivered.tag, requeue=True, wait=False)
+
+    def _remember(self, lane: Consumer, message_id: str, first: str) -> None:
+        self._first.setdefault((lane.name, message_id), first)
+        if len(self._first) > REMEMBERED:
+            self._first.popitem(last=False)
+
+
+@contextlib.contextmanager
+def taken_back(message: Incoming) -> Iterator[None]:
+    """A delivery whose channel is gone was taken back by the server: there is nothing left to settle."""
+    try:
+        yield
+    except ChannelInvalidStateError:
+        log.info("delivery.taken_back", consumer=message.raw.lane.name, message_id=message.message_id)

@@ -1,0 +1,102 @@
+"""The books: entries and postings written together, a batch a statement."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from penstock_common.ids import uuid7
+from prometheus_client import Counter
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_billing.domain.entries import Book, Entry
+from penstock_billing.domain.errors import EntryDiffers
+
+log = structlog.get_logger()
+REPEATED = Counter("penstock_billing_repeated_entries", "Entries that were in the book already", ["book", "same"])
+
+COLUMNS: Mapping[str, tuple[str, Callable[[Entry], Any]]] = {
+    "book": ("text", lambda e: e.book.value),
+    "source_key": ("text", lambda e: e.source_key),
+    "request_id": ("uuid", lambda e: e.request_id),
+    "attempt": ("integer", lambda e: e.attempt),
+    "kind": ("text", lambda e: e.kind),
+    "tenant": ("uuid", lambda e: e.tenant),
+    "key_id": ("uuid", lambda e: e.key_id),
+    "model": ("text", lambda e: e.model),
+    "prompt_tokens": ("bigint", lambda e: e.tokens.prompt),
+    "completion_tokens": ("bigint", lambda e: e.tokens.completion),
+    "cached_tokens": ("bigint", lambda e: e.tokens.cached),
+    "measure": ("text", lambda e: e.tokens.measure.value),
+    "outcome": ("text", lambda e: e.outcome),
+    "currency": ("text", lambda e: e.currency),
+    "price_version": ("bigint", lambda e: e.price_version),
+    "corrects": ("uuid", lambda e: e.corrects),
+    "occurred_at": ("timestamptz", lambda e: e.occurred_at),
+}
+"""Column of an entry → its type, and where its value comes from."""
+
+_NAMES = ", ".join(COLUMNS)
+_ARRAYS = ", ".join(f"cast(:{name} as {type_}[])" for name, (type_, _) in COLUMNS.items())
+# One order for all, so that two transactions with the same entries wait for one another instead of deadlocking.
+POST = f"""
+with entered as (
+    insert into billing.entries (id, {_NAMES})
+    select * from unnest(cast(:id as uuid[]), {_ARRAYS}) as g(id, {_NAMES}) order by book, source_key
+    on conflict (book, source_key) do nothing returning id, source_key
+), posted as (
+    insert into billing.postings (entry_id, account, amount_nano)
+    select p.* from unnest(cast(:entry as uuid[]), cast(:account as text[]), cast(:amount as bigint[]))
+        as p(entry_id, account, amount_nano)
+    join entered on entered.id = p.entry_id
+)
+select source_key, id from entered
+"""
+KNOWN = """
+select source_key, attempt, outcome, currency, price_version,
+       prompt_tokens, completion_tokens, cached_tokens, measure
+from billing.entries e
+join unnest(cast(:book as text[]), cast(:source_key as text[])) as g(book, source_key) using (book, source_key)
+"""
+
+
+class SqlLedger:
+    """The books in one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def post(self, entries: Sequence[Entry]) -> set[str]:
+        """Write entries with their postings; returns the source keys written now.
+
+        An entry that is there already is left alone. Raises EntryDiffers where the customer's has other numbers.
+        """
+        if not entries:
+            return set()
+        by_id = {uuid7(): entry for entry in entries}
+        rows = (await self.connection.execute(text(POST), parameters(by_id))).all()
+        written = {row.id for row in rows}
+        if repeated := [entry for id_, entry in by_id.items() if id_ not in written]:
+            await self._compare(repeated)
+        return {row.source_key for row in rows}
+
+    async def _compare(self, repeated: Sequence[Entry]) -> None:
+        given = {"book": [e.book.value for e in repeated], "source_key": [e.source_key for e in repeated]}
+        rows = await self.connection.execute(text(KNOWN), given)
+        known = {row.source_key: tuple(row)[1:] for row in rows}
+        for entry in repeated:
+            same = known[entry.source_key] == entry.numbers
+            REPEATED.labels(entry.book.value, str(same).lower()).inc()
+            log.info("entry.repeated", book=entry.book.value, source_key=entry.source_key, same=same)
+            if not same and entry.book is Book.CUSTOMER:
+                raise EntryDiffers(f"{entry.source_key} is in the customer book with other numbers")
+
+
+def parameters(by_id: Mapping[UUID, Entry]) -> dict[str, list[Any]]:
+    """The entries and their postings, one array a column."""
+    entries = list(by_id.values())
+    columns = {name: [value(e) for e in entries] for name, (_, value) in COLUMNS.items()}
+    postings = [(id_, account, amount) for id_, e in by_id.items() for account, amount in e.postings.items()]
+    entry_ids, accounts, amounts = zip(*postings, strict=True)
+    return {"id": list(by_id), **columns, "entry": entry_ids, "account": accounts, "amount": amounts}

@@ -1,0 +1,114 @@
+"""How the end of a request becomes entries of the two books."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from penstock_common.contracts.billing import UsageRecorded
+from penstock_common.contracts.catalogue import Price
+from penstock_common.contracts.generation import AttemptCosted, GenerationCompleted
+
+from penstock_billing.domain.entries import COST, REVENUE, Book, Entry, customer_account, provider_account
+from penstock_billing.domain.errors import PriceUnknown, Unpriced
+from penstock_billing.domain.money import charge_nano, cost_nano
+
+NO_PRICE = 0
+"""The version that a request names which ended before it had a model."""
+FREE = Price(version=NO_PRICE, currency="USD", input_nano=0, output_nano=0, cached_input_nano=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one completion puts into the books, and what is told of it."""
+
+    customer: Entry
+    provider: Entry | None
+    """None where no provider was chosen."""
+    fact: UsageRecorded
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All of it."""
+        return [self.customer, self.provider] if self.provider else [self.customer]
+
+
+def usage_key(request_id: UUID) -> str:
+    """The customer book's source key: a request is charged once, whatever is delivered how often."""
+    return f"{request_id}/usage"
+
+
+def cost_key(request_id: UUID, attempt: int) -> str:
+    """The provider book's source key: each attempt costs us."""
+    return f"{request_id}/{attempt}/cost"
+
+
+def price_for(event: GenerationCompleted | AttemptCosted, prices: Mapping[int, Price]) -> Price:
+    """The price that a message names. Raises PriceUnknown while it has not arrived, Unpriced where it never can."""
+    if event.price_version != NO_PRICE:
+        try:
+            return prices[event.price_version]
+        except KeyError:
+            raise PriceUnknown(f"price version {event.price_version} of {event.model} has not arrived yet") from None
+    if event.tokens.prompt or event.tokens.completion:
+        raise Unpriced(f"request {event.request_id} has tokens and no price version")
+    return FREE
+
+
+def charge_for(event: GenerationCompleted, price: Price) -> Charge:
+    """One customer entry for every ended request (of zero where nothing was used), one provider entry."""
+    amount = charge_nano(event.tokens, price)
+    customer = Entry(
+        book=Book.CUSTOMER,
+        source_key=usage_key(event.request_id),
+        kind="usage",
+        request_id=event.request_id,
+        attempt=event.attempt,
+        tenant=event.tenant,
+        key_id=event.key_id,
+        model=event.model,
+        tokens=event.tokens,
+        outcome=event.outcome.value,
+        currency=price.currency,
+        price_version=event.price_version,
+        occurred_at=event.completed_at,
+        postings={customer_account(event.tenant): amount, REVENUE: -amount},
+    )
+    return Charge(customer, cost_for(event, price), _fact(event, price, amount))
+
+
+def cost_for(event: GenerationCompleted | AttemptCosted, price: Price) -> Entry | None:
+    """What an attempt costs us; None where no provider was chosen."""
+    if not event.provider:
+        return None
+    completed = isinstance(event, GenerationCompleted)
+    amount = cost_nano(event.tokens, price)
+    return Entry(
+        book=Book.PROVIDER,
+        source_key=cost_key(event.request_id, event.attempt),
+        kind="cost",
+        request_id=event.request_id,
+        attempt=event.attempt,
+        tenant=event.tenant,
+        key_id=event.key_id if completed else None,
+        model=event.model,
+        tokens=event.tokens,
+        outcome=event.outcome.value if completed else None,
+        currency=price.currency,
+        price_version=event.price_version,
+        occurred_at=event.completed_at,
+        postings={COST: amount, provider_account(event.provider): -amount},
+    )
+
+
+def _fact(event: GenerationCompleted, price: Price, amount: int) -> UsageRecorded:
+    return UsageRecorded(
+        request_id=event.request_id,
+        tenant=event.tenant,
+        key_id=event.key_id,
+        model=event.model,
+        tokens=event.tokens,
+        charge_nano=amount,
+        currency=price.currency,
+        price_version=event.price_version,
+        occurred_at=event.completed_at,
+    )

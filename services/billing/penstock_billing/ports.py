@@ -1,0 +1,58 @@
+"""What billing's handlers need of the outside."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from penstock_common.contracts.base import Contract
+from penstock_common.contracts.catalogue import CatalogueModel, Price
+
+from penstock_billing.domain.entries import Entry
+
+M = TypeVar("M", bound=Contract)
+
+
+class Prices(Protocol):
+    """The prices that the catalogue ever had."""
+
+    async def named(self, versions: Collection[int]) -> dict[int, Price]:
+        """Those of these versions that have arrived."""
+
+    async def add(self, models: Sequence[CatalogueModel]) -> None:
+        """Keep the models' prices; known ones stay as they are. Raises PriceDiffers."""
+
+
+class Ledger(Protocol):
+    """The append-only books."""
+
+    async def post(self, entries: Sequence[Entry]) -> set[str]:
+        """Write entries with their postings; returns the source keys written now.
+
+        An entry that is there already is left alone. Raises EntryDiffers where the customer's has other numbers.
+        """
+
+
+class Books(Protocol[M]):
+    """One open transaction."""
+
+    @property
+    def fresh(self) -> Sequence[M]:
+        """The messages not handled before."""
+
+    @property
+    def prices(self) -> Prices:
+        """Prices, as this transaction sees them."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books, as this transaction sees them."""
+
+    def publish(self, message: Contract, *, message_id: str = "", because_of: Contract | None = None) -> None:
+        """Publish once the transaction commits."""
+
+
+class Deps(Protocol):
+    """What a handler is given."""
+
+    def transaction(self, messages: M | Sequence[M]) -> AbstractAsyncContextManager[Books[M]]:
+        """Begin with the inbox rows of the messages; commit at the end of the block."""

@@ -1,0 +1,41 @@
+"""Billing's handlers: dedupe, load, one domain call, post, publish."""
+
+from collections.abc import Sequence
+
+from penstock_common.contracts.catalogue import CatalogueChanged
+from penstock_common.contracts.generation import AttemptCosted, GenerationCompleted
+from penstock_common.messaging.router import Router
+
+from penstock_billing.domain.charge import charge_for, cost_for, price_for
+from penstock_billing.ports import Deps
+
+router = Router("billing")
+
+
+@router.on_batch(GenerationCompleted, size=256, within_ms=20)
+async def on_generation_completed(events: Sequence[GenerationCompleted], deps: Deps) -> None:
+    """Charge the customers, and book what the providers cost us, once."""
+    async with deps.transaction(events) as tx:
+        prices = await tx.prices.named({e.price_version for e in tx.fresh})
+        charges = [(event, charge_for(event, price_for(event, prices))) for event in tx.fresh]
+        posted = await tx.ledger.post([entry for _, charge in charges for entry in charge.entries])
+        for event, charge in charges:
+            if charge.customer.source_key in posted:
+                posted.discard(charge.customer.source_key)
+                tx.publish(charge.fact, message_id=f"{event.request_id}.usage", because_of=event)
+
+
+@router.on(AttemptCosted)
+async def on_attempt_costed(event: AttemptCosted, deps: Deps) -> None:
+    """Book what an attempt cost us that no customer pays for."""
+    async with deps.transaction(event) as tx:
+        prices = await tx.prices.named({event.price_version})
+        if entry := cost_for(event, price_for(event, prices)):
+            await tx.ledger.post([entry])
+
+
+@router.on(CatalogueChanged)
+async def on_catalogue_changed(event: CatalogueChanged, deps: Deps) -> None:
+    """Keep every price the catalogue ever had; a version never changes, so the order of events does not matter."""
+    async with deps.transaction(event) as tx:
+        await tx.prices.add(event.models)

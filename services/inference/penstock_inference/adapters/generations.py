@@ -1,0 +1,156 @@
+"""`Records` on PostgreSQL: the row of `inference.generations` that decides how a request ended."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_common.contracts.generation import CancelGeneration, GenerateText, Measure, Tokens
+from penstock_common.contracts.stream import pack, unpack
+from penstock_common.db.outbox import OutboxRow
+from penstock_common.db.transaction import Database
+from penstock_common.errors import SubjectErased
+from penstock_common.ids import uuid7
+from penstock_common.messaging.envelope import CONTEXT, Context, envelop
+from penstock_common.sealing import Sealer
+from penstock_inference.adapters.end_writer import EndWriter, Entry
+from penstock_inference.adapters.statements import CANCELLED, CLAIM, CONFIRM, MARK_CANCELLED, READ
+from penstock_inference.domain.ending import End, Place, attempt_costed, request_key
+from penstock_inference.generating.ports import Recorded
+
+
+class Generations:
+    """Implements `Records`."""
+
+    def __init__(self, database: Database, writer: EndWriter, sealer: Sealer) -> None:
+        self.database, self.writer, self.sealer = database, writer, sealer
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the database has not answered lately."""
+        return self.writer.stalled
+
+    async def finish(self, end: End) -> bool:
+        """Record an end; True if it is the one that counts."""
+        return await self.writer.write(Entry(self._columns(end), self._said(end)))
+
+    def _said(self, end: End) -> OutboxRow:
+        fact = end.completed()
+        topic = self.database.topology.topic(type(fact))
+        return OutboxRow(
+            uuid7(), envelop(fact, topic, message_id=f"{fact.request_id}.completed", context=context_of(end.command))
+        )
+
+    def _columns(self, end: End) -> dict[str, Any]:
+        c, tokens, place = end.command, end.tokens, end.place
+        return {
+            "request_id": c.request_id,
+            "attempt": end.attempt,
+            "outcome": end.outcome.value,
+            "nonce": uuid7(),
+            "tenant": c.tenant,
+            "key_id": c.key_id,
+            "model": place.model,
+            "deployment": place.deployment,
+            "provider": place.provider,
+            "price_version": place.price_version,
+            "streamed": c.streamed,
+            "lane": c.lane,
+            "prompt_tokens": tokens.prompt,
+            "completion_tokens": tokens.completion,
+            "cached_tokens": tokens.cached,
+            "reasoning_tokens": tokens.reasoning,
+            "measure": tokens.measure.value,
+            "error_code": end.failure.code if end.failure else "",
+            "sealed": self._seal(end),
+            "accepted_at": c.accepted_at,
+            "deadline": c.deadline,
+            "started_at": end.started_at,
+            "first_token_at": end.first_token_at,
+            "ended_at": end.ended_at,
+            "decisions": msgspec.json.encode([*c.decisions, *end.decisions]).decode(),
+        }
+
+    def _seal(self, end: End) -> bytes | None:
+        try:
+            return self.sealer.seal(end.command.tenant, request_key(end.command.request_id), pack(end.frames))
+        except SubjectErased:
+            return None
+
+    async def claim(self, command: GenerateText, process: str) -> int | None:
+        """Take over: the new attempt's number, or None where the request ended already."""
+        async with self.database.transaction() as tx:
+            attempt: int | None = await tx.connection.scalar(text(CLAIM), running(command, process))
+            if attempt is not None:
+                tx.publish(self._lost(command, attempt - 1), message_id=f"{command.request_id}.{attempt - 1}.lost")
+            return attempt
+
+    def _lost(self, command: GenerateText, attempt: int) -> Any:
+        """A lost attempt took its numbers with it: it is booked as estimated, and nobody is charged."""
+        unknown = Tokens(measure=Measure.ESTIMATED)
+        return attempt_costed(command, attempt, Place(command.model), unknown, command.accepted_at)
+
+    async def confirm(self, command: GenerateText, attempt: int, process: str) -> bool:
+        """Whether this attempt is still the newest."""
+        async with self.database.reading() as connection:
+            known = await connection.scalar(text(CONFIRM), running(command, process) | {"attempt": attempt})
+        return known is not None
+
+    async def read(self, request_id: UUID) -> Recorded | None:
+        """The row, its answer opened; an erased answer reads as none."""
+        async with self.database.reading() as connection:
+            row = (await connection.execute(text(READ), {"id": request_id})).one_or_none()
+        if row is None:
+            return None
+        try:
+            frames = unpack(self.sealer.open(request_key(request_id), bytes(row.sealed))) if row.sealed else []
+        except SubjectErased:
+            frames = []
+        return Recorded(row.attempt, row.outcome, frames)
+
+    async def is_cancelled(self, request_id: UUID) -> bool:
+        """Whether a stop was asked for."""
+        async with self.database.reading() as connection:
+            return await connection.scalar(text(CANCELLED), {"id": request_id}) is True
+
+    async def cost(self, end: End) -> None:
+        """Book what a losing attempt cost."""
+        async with self.database.transaction() as tx:
+            tx.publish(end.costed(), message_id=f"{end.command.request_id}.{end.attempt}.costed")
+
+
+class Cancellations:
+    """Implements `Stops`."""
+
+    async def mark(self, connection: AsyncConnection, cancel: CancelGeneration) -> None:
+        """Remember a stop; the first reason stays."""
+        given = {"id": cancel.request_id, "tenant": cancel.tenant, "reason": cancel.reason}
+        await connection.execute(text(MARK_CANCELLED), given)
+
+
+def running(command: GenerateText, process: str) -> dict[str, Any]:
+    """The columns of a row that says: somebody is at it."""
+    return {
+        "request_id": command.request_id,
+        "owner": process,
+        "tenant": command.tenant,
+        "key_id": command.key_id,
+        "model": command.model,
+        "streamed": command.streamed,
+        "lane": command.lane,
+        "accepted_at": command.accepted_at,
+        "deadline": command.deadline,
+    }
+
+
+def context_of(command: GenerateText) -> Context:
+    """The facts about a request correlate by its id."""
+    inherited = CONTEXT.get()
+    return Context(
+        tenant=str(command.tenant),
+        correlation=str(command.request_id),
+        causation=inherited.causation,
+        traceparent=inherited.traceparent,
+    )

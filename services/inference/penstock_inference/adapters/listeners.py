@@ -1,0 +1,47 @@
+"""`Listeners` over the bus: the inboxes of api processes, and two questions asked of everyone."""
+
+from uuid import UUID
+
+from penstock_common.contracts.base import encode
+from penstock_common.contracts.generation import FindGeneration, FindRequest
+from penstock_common.contracts.stream import Frame, pack
+from penstock_common.errors import BusUnavailable, NoAnswer
+from penstock_common.messaging.ports import Bus
+from penstock_common.topology import FIND_GENERATION, FIND_REQUEST
+
+FIND_SECONDS = 0.3
+MESSAGE_FRAMES = 64  # frames in one message of a long answer sent again
+
+
+class BusListeners:
+    """Implements `Listeners`."""
+
+    def __init__(self, bus: Bus, process: str) -> None:
+        self.bus, self.process = bus, process
+
+    def send(self, process: str, request_id: UUID, frames: list[Frame]) -> bool:
+        """Best effort, in order; False where it surely did not leave."""
+        try:
+            for at in range(0, len(frames), MESSAGE_FRAMES):
+                self.bus.send(process, str(request_id), pack(frames[at : at + MESSAGE_FRAMES]))
+        except BusUnavailable:
+            return False
+        return True
+
+    async def anyone_waits(self, request_id: UUID) -> bool:
+        """Whether an api process holds this request open."""
+        find = FindRequest(request_id=request_id)
+        try:
+            await self.bus.query(FIND_REQUEST, encode(find), FIND_SECONDS)
+        except (NoAnswer, BusUnavailable):
+            return False
+        return True
+
+    async def owner_lives(self, request_id: UUID) -> bool:
+        """Whether another process runs this request."""
+        find = FindGeneration(request_id=request_id, asking=self.process)
+        try:
+            await self.bus.query(FIND_GENERATION, encode(find), FIND_SECONDS)
+        except (NoAnswer, BusUnavailable):
+            return False
+        return True

@@ -1,0 +1,97 @@
+"""The statements of `inference.generations`: each commits by itself, and each decides by the row alone."""
+
+COLUMNS = {
+    "request_id": "uuid",
+    "attempt": "int",
+    "outcome": "text",
+    "nonce": "uuid",
+    "tenant": "uuid",
+    "key_id": "uuid",
+    "model": "text",
+    "deployment": "text",
+    "provider": "text",
+    "price_version": "bigint",
+    "streamed": "bool",
+    "lane": "text",
+    "prompt_tokens": "int",
+    "completion_tokens": "int",
+    "cached_tokens": "int",
+    "reasoning_tokens": "int",
+    "measure": "text",
+    "error_code": "text",
+    "sealed": "bytea",
+    "accepted_at": "timestamptz",
+    "deadline": "timestamptz",
+    "started_at": "timestamptz",
+    "first_token_at": "timestamptz",
+    "ended_at": "timestamptz",
+    "decisions": "text",
+}
+OUTBOX = {
+    "out_day": "date",
+    "out_id": "uuid",
+    "out_subject": "text",
+    "out_stream": "text",
+    "out_message_id": "text",
+    "out_headers": "text",
+    "out_body": "bytea",
+}
+
+
+def _arrays(columns: dict[str, str]) -> str:
+    return ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
+
+
+def _value(name: str) -> str:
+    return "cast(decisions as jsonb)" if name == "decisions" else name
+
+
+FINISH = f"""
+with given as (
+  select * from unnest({_arrays(COLUMNS | OUTBOX)}) as g({", ".join([*COLUMNS, *OUTBOX])})
+  order by request_id
+), won as (
+  insert into inference.generations as r ({", ".join(COLUMNS)})
+  select {", ".join(map(_value, COLUMNS))} from given
+  on conflict (request_id) do update set {", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "request_id")}
+  where r.outcome = 'running' and r.attempt <= excluded.attempt
+  returning r.request_id
+), said as (
+  insert into inference.outbox (day, id, subject, stream, message_id, headers, body)
+  select out_day, out_id, out_subject, out_stream, out_message_id, cast(out_headers as jsonb), out_body
+  from given join won using (request_id)
+)
+select request_id from won
+"""
+"""Record ends: one upsert and its outbox rows in one statement. Gives the requests whose end counts."""
+
+NONCES = """
+select request_id, nonce from inference.generations where request_id = any(cast(:ids as uuid[]))
+"""
+"""Whose end was recorded, where the outcome of an earlier commit is unknown."""
+
+CLAIM = """
+insert into inference.generations as r
+  (request_id, attempt, outcome, owner, tenant, key_id, model, streamed, lane, accepted_at, deadline, claimed_at)
+values (:request_id, 2, 'running', :owner, :tenant, :key_id, :model, :streamed, :lane, :accepted_at, :deadline, now())
+on conflict (request_id) do update set attempt = r.attempt + 1, owner = excluded.owner, claimed_at = now()
+where r.outcome = 'running'
+returning attempt
+"""
+
+CONFIRM = """
+insert into inference.generations as r
+  (request_id, attempt, outcome, owner, tenant, key_id, model, streamed, lane, accepted_at, deadline, claimed_at)
+values (:request_id, :attempt, 'running', :owner, :tenant, :key_id, :model, :streamed, :lane,
+        :accepted_at, :deadline, now())
+on conflict (request_id) do update set owner = excluded.owner
+where r.outcome = 'running' and r.attempt = excluded.attempt
+returning attempt
+"""
+
+READ = "select attempt, outcome, sealed from inference.generations where request_id = :id"
+CANCELLED = "select true from inference.cancellations where request_id = :id"
+MARK_CANCELLED = """
+insert into inference.cancellations (request_id, tenant, reason)
+values (:id, :tenant, :reason) on conflict do nothing
+"""

@@ -1,0 +1,1 @@
+"""One generation from its command to its end."""

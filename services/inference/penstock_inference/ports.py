@@ -1,0 +1,92 @@
+"""What inference asks of a model engine. One adapter per kind of engine implements it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from penstock_common.contracts.generation import Tokens
+from penstock_inference.domain.catalogue import Model
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """Text of one channel of one choice: `content`, `reasoning`, `refusal`, or the arguments of call `tool.<index>`."""
+
+    choice: int
+    channel: str
+    text: str
+    logprobs: bytes = b""
+    """The engine's logprob entries for this text as a JSON array; empty where not asked for."""
+
+
+class ToolCallStart(msgspec.Struct, frozen=True):
+    """Opens the channel `tool.<index>`."""
+
+    choice: int
+    index: int
+    id: str
+    name: str
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A choice is complete."""
+
+    choice: int
+    reason: str
+
+
+class Used(msgspec.Struct, frozen=True):
+    """The engine's own token counts so far; the last one of a call counts."""
+
+    tokens: Tokens
+
+
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """An unstreamed answer."""
+
+    body: bytes
+    """The engine's `chat.completion` object as JSON."""
+    tokens: Tokens | None
+    """None where the engine gave no counts."""
+    finish: dict[int, str]
+    text: str
+    """All generated text, for estimates."""
+
+
+EngineEvent = TextDelta | ToolCallStart | Finished | Used
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCall:
+    """One attempt at one request."""
+
+    request_id: UUID
+    attempt: int
+    model: Model
+    body: dict[str, Any]
+    """The client's JSON body."""
+    deadline: datetime
+    traceparent: str = ""
+
+
+class Engine(Protocol):
+    """Answers calls. Every failure is a PenstockError."""
+
+    def stream(self, call: EngineCall) -> AsyncGenerator[list[EngineEvent], None]:
+        """Events as they come, those of one read together. Closing the generator ends the engine's call at once."""
+
+    async def complete(self, call: EngineCall) -> WholeAnswer:
+        """The whole answer. Cancelling it ends the engine's call at once."""
+
+    async def close(self) -> None:
+        """End what runs and release connections."""
+
+
+class Engines(Protocol):
+    """The engines of a process."""
+
+    def for_model(self, model: Model) -> Engine:
+        """The engine that runs a model."""

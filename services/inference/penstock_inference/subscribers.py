@@ -1,0 +1,49 @@
+"""Glue between messages and generations."""
+
+from dataclasses import dataclass
+
+from penstock_common.contracts.generation import CancelGeneration, GenerateText
+from penstock_common.contracts.stream import Failure
+from penstock_common.db.transaction import Database
+from penstock_common.errors import ContractViolated
+from penstock_common.messaging.deadletter import DeadLetter
+from penstock_common.messaging.delivery import delivery_was_repeated
+from penstock_common.messaging.router import Router
+from penstock_inference.domain.ending import Undeliverable
+from penstock_inference.generating.generator import Generator
+from penstock_inference.generating.ports import Stops
+
+router = Router("inference")
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the handlers need."""
+
+    database: Database
+    generator: Generator
+    stops: Stops
+
+
+@router.on(GenerateText)
+async def generate_text(command: GenerateText, deps: Deps) -> None:
+    """Answer a request once. Its own row stands in for the inbox: a first execution writes nothing before its end."""
+    await deps.generator.handle(command, redelivered=delivery_was_repeated())
+
+
+@router.on_dead(GenerateText)
+async def generate_text_dead(letter: DeadLetter, deps: Deps) -> None:
+    """Record that a request could not be handled, and tell its client."""
+    try:
+        command = letter.decode(GenerateText)
+    except ContractViolated:  # nobody can be told: the letter itself stays for the operator
+        return
+    failure = Failure(Undeliverable.code, Undeliverable.fault.value, Undeliverable().message)
+    await deps.generator.bury(command, failure, letter.attempts)
+
+
+@router.on(CancelGeneration)
+async def cancel_generation(cancel: CancelGeneration, deps: Deps) -> None:
+    """Mark the request as stopped, for whoever begins or takes over later; who runs it hears it by broadcast."""
+    async with deps.database.transaction(cancel) as tx:
+        await deps.stops.mark(tx.connection, cancel)

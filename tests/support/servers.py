@@ -1,0 +1,155 @@
+"""Real servers for tests: private ones that a test may kill, and those that a whole run shares."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from penstock.platform.account import server_account
+from penstock.platform.leftovers import family
+from penstock.platform.nats import NatsServer
+from penstock.platform.ports import free_ports
+from penstock.platform.postgres import PostgresServer
+from penstock.platform.program import Program
+from tests.support.rabbitmq import RabbitServer, rabbitmq_home
+
+PASSWORD = "secret-of-a-test"
+READY_WITHIN = 60.0  # seconds
+
+# No test of the shared server pulls the plug, and its databases are thrown away.
+FORGETFUL = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"))
+MANY_CONNECTIONS = (("max_connections", "300"),)
+
+
+class Kind(Protocol):
+    """A server program with its settings, as the platform describes its own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    def prepare(self) -> None: ...
+    def program(self) -> Program: ...
+    async def is_ready(self, pid: int, /) -> bool: ...
+
+
+class Server:
+    """One running server in a scratch folder; starts again on the same port with the same data."""
+
+    def __init__(self, kind: Kind, home: Path) -> None:
+        self.kind = kind
+        self.home = home
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For clients."""
+        return self.kind.url
+
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process, f"{self.kind.name} was not started"
+        return self._process.pid
+
+    def start(self) -> "Server":
+        """Start and wait until it answers; the end of its log explains a failure."""
+        self.kind.prepare()
+        program = self.kind.program()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                program.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **program.popen_arguments()
+            )
+        asyncio.run(self._ready(self._process))
+        return self
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self._process and self._process.poll() is None:
+            self.thaw()
+            self._process.send_signal(self.kind.program().stop_signal)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """kill -9 of all its processes."""
+        self._signal(signal.SIGKILL)
+        assert self._process
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop its clock: it keeps its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def dispose(self) -> None:
+        """End it, in no order, and remove all that it kept."""
+        if self._process and self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.home / f"{self.kind.name}.log"
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in family(self.pid):
+            os.kill(pid, number)
+
+    async def _ready(self, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while not await self.kind.is_ready(process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.kind.name} did not start:\n{self.log.read_text()[-2000:]}")
+            await asyncio.sleep(0.02)
+
+
+def nats_server() -> Server:
+    """A NATS server with JetStream, not yet started."""
+    home = _scratch("nats")
+    client, monitor = free_ports(2)
+    return Server(NatsServer(home / "server", PASSWORD, client, monitor), home)
+
+
+def postgres_server(*settings: tuple[str, str]) -> Server:
+    """A PostgreSQL server with fsync on, not yet started; `settings` change others."""
+    home = _scratch("postgres")
+    (port,) = free_ports(1)
+    chosen = (*MANY_CONNECTIONS, *settings)
+    return Server(PostgresServer(home / "server", PASSWORD, port, server_account(), chosen), home)
+
+
+def rabbitmq_server() -> Server:
+    """A RabbitMQ server with its management API, not yet started; its packages are fetched once and kept."""
+    home = _scratch("rabbitmq")
+    ports = free_ports(4)
+    return Server(RabbitServer(home / "server", rabbitmq_home(), *ports), home)
+
+
+def shared_server(kind: str) -> Server:
+    """The server of this kind that a whole run uses, not yet started."""
+    makers: dict[str, Callable[[], Server]] = {
+        "nats": nats_server,
+        "postgres": lambda: postgres_server(*FORGETFUL),
+        "rabbitmq": rabbitmq_server,
+    }
+    return makers[kind]()
+
+
+def _scratch(name: str) -> Path:
+    """A folder that PostgreSQL's account can enter, which pytest's own are not."""
+    home = Path(tempfile.mkdtemp(prefix=f"penstock-{name}-"))
+    home.chmod(0o711)
+    return home
