@@ -3,9 +3,9 @@
 import sys
 
 import typer
-from penstock_common.errors import PenstockError
 
 from penstock.commands import down, run, status, up
+from penstock_common.errors import PenstockError
 
 INTERRUPTED = 130
 

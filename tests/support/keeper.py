@@ -4,20 +4,26 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
+from urllib.parse import SplitResult, quote, urlsplit
+from uuid import uuid4
 
+from tests.support.rabbitmq import ask
 from tests.support.servers import Server, shared_server
 
 SOCKET = "PENSTOCK_TEST_KEEPER"
 GIVEN = "PENSTOCK_TEST_{}_URL"
 FAILED = "failed: "
+ALL_RIGHTS = b'{"configure": ".*", "write": ".*", "read": ".*"}'
 
 
 def shared_url(kind: str) -> str:
-    """Address of the run's server: `nats`, `postgres` or `rabbitmq`; fails the test where there is none.
+    """Address of the run's `postgres` or `rabbitmq` (there with its API's address after a space).
 
-    A server that PENSTOCK_TEST_<KIND>_URL names comes first.
+    A server that PENSTOCK_TEST_<KIND>_URL names comes first. Raises RuntimeError where there is none to be had.
     """
     if given := os.environ.get(GIVEN.format(kind.upper())):
         return given
@@ -29,11 +35,26 @@ def shared_url(kind: str) -> str:
     return answer
 
 
-class Keeper(threading.Thread):
-    """Runs in the one pytest process that outlives all others, and starts one server at a time.
+@contextmanager
+def virtual_host() -> Iterator[str]:
+    """URL of an empty virtual host of the run's RabbitMQ, removed afterwards."""
+    url, _, api = shared_url("rabbitmq").partition(" ")
+    parts = urlsplit(url)
+    user = parts.username or "guest"
+    api = api or os.environ.get("PENSTOCK_TEST_RABBITMQ_API") or _usual_api(parts)
+    name = f"test-{uuid4().hex[:12]}"
+    ask(api, f"/vhosts/{name}", "PUT", b"{}")
+    ask(api, f"/permissions/{name}/{quote(user)}", "PUT", ALL_RIGHTS)
+    yield parts._replace(path=f"/{name}").geturl()
+    ask(api, f"/vhosts/{name}", "DELETE")
 
-    The servers end with the thread that started them, however the run ends.
-    """
+
+def _usual_api(parts: SplitResult) -> str:
+    return f"http://{parts.username}:{parts.password}@{parts.hostname}:15672/api"
+
+
+class Keeper(threading.Thread):
+    """Runs in the one pytest process that outlives all others, and starts one server at a time."""
 
     def __init__(self) -> None:
         super().__init__(name="keeper", daemon=True)
@@ -46,10 +67,13 @@ class Keeper(threading.Thread):
         """Answer workers until one asks for nothing."""
         while True:
             with self._listener.accept() as connection:
-                kind = connection.recv()
-                if not kind:
-                    return
-                connection.send(self._answer(kind))
+                try:
+                    kind = connection.recv()
+                    if not kind:
+                        return
+                    connection.send(self._answer(kind))
+                except (EOFError, OSError):
+                    continue  # a worker died while it asked
 
     def close(self) -> None:
         """End the servers."""
@@ -67,4 +91,6 @@ class Keeper(threading.Thread):
                 self._servers[kind] = shared_server(kind).start()
         except Exception as error:  # whatever it is, it belongs into the test that asked
             return f"{FAILED}{error}"
-        return self._servers[kind].url
+        server = self._servers[kind]
+        url = getattr(server.kind, "maintenance_url", server.url)
+        return f"{url} {getattr(server.kind, 'api', '')}".strip()

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
 
-ERLANG = (
-    "base asn1 crypto eldap ftp inets mnesia os-mon parsetools public-key runtime-tools snmp ssl "
-    "syntax-tools tftp tools xmerl"
-).split()
-PACKAGES = ("rabbitmq-server", "libsctp1", *(f"erlang-{name}" for name in ERLANG))
+LIBRARIES = """
+asn1 base crypto eldap ftp inets mnesia os-mon parsetools public-key
+runtime-tools snmp ssl syntax-tools tftp tools xmerl
+"""
+PACKAGES = ("rabbitmq-server", "libsctp1", *(f"erlang-{name}" for name in LIBRARIES.split()))
 SCRIPTS = "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"
 ERLANG_HOME = "usr/lib/erlang"
 HELP = (

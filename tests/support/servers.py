@@ -8,18 +8,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from penstock.platform.account import server_account
-from penstock.platform.leftovers import family
+from penstock.platform.leftovers import Mark, family
 from penstock.platform.nats import NatsServer
 from penstock.platform.ports import free_ports
 from penstock.platform.postgres import PostgresServer
 from penstock.platform.program import Program
+
 from tests.support.rabbitmq import RabbitServer, rabbitmq_home
 
 PASSWORD = "secret-of-a-test"
+# A server ends with the thread that started it, so one thread that lives as long as the run starts them all.
+SPAWNER = ThreadPoolExecutor(1, thread_name_prefix="servers")
 READY_WITHIN = 60.0  # seconds
 
 # No test of the shared server pulls the plug, and its databases are thrown away.
@@ -62,11 +66,8 @@ class Server:
         """Start and wait until it answers; the end of its log explains a failure."""
         self.kind.prepare()
         program = self.kind.program()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                program.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **program.popen_arguments()
-            )
-        asyncio.run(self._ready(self._process))
+        self._process = SPAWNER.submit(self._spawn, program).result()
+        SPAWNER.submit(asyncio.run, self._ready(self._process)).result()
         return self
 
     def stop(self) -> None:
@@ -80,10 +81,13 @@ class Server:
                 self.kill()
 
     def kill(self) -> None:
-        """kill -9 of all its processes."""
+        """kill -9 of all its processes, and wait until they are gone."""
+        marks = [Mark.of(pid) for pid in family(self.pid)]
         self._signal(signal.SIGKILL)
         assert self._process
         self._process.wait()
+        while any(mark.is_alive() for mark in marks):
+            time.sleep(0.01)
 
     def freeze(self) -> None:
         """Stop its clock: it keeps its connections and answers nothing."""
@@ -104,6 +108,12 @@ class Server:
         """What it printed."""
         return self.home / f"{self.kind.name}.log"
 
+    def _spawn(self, program: Program) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                program.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **program.popen_arguments()
+            )
+
     def _signal(self, number: signal.Signals) -> None:
         for pid in family(self.pid):
             os.kill(pid, number)
@@ -118,14 +128,14 @@ class Server:
 
 def nats_server() -> Server:
     """A NATS server with JetStream, not yet started."""
-    home = _scratch("nats")
+    home = scratch_folder("nats")
     client, monitor = free_ports(2)
     return Server(NatsServer(home / "server", PASSWORD, client, monitor), home)
 
 
 def postgres_server(*settings: tuple[str, str]) -> Server:
     """A PostgreSQL server with fsync on, not yet started; `settings` change others."""
-    home = _scratch("postgres")
+    home = scratch_folder("postgres")
     (port,) = free_ports(1)
     chosen = (*MANY_CONNECTIONS, *settings)
     return Server(PostgresServer(home / "server", PASSWORD, port, server_account(), chosen), home)
@@ -133,9 +143,10 @@ def postgres_server(*settings: tuple[str, str]) -> Server:
 
 def rabbitmq_server() -> Server:
     """A RabbitMQ server with its management API, not yet started; its packages are fetched once and kept."""
-    home = _scratch("rabbitmq")
-    ports = free_ports(4)
-    return Server(RabbitServer(home / "server", rabbitmq_home(), *ports), home)
+    home = scratch_folder("rabbitmq")
+    port, management, distribution, names = free_ports(4)
+    broker = RabbitServer(home / "server", rabbitmq_home(), port, management, distribution, names)
+    return Server(broker, home)
 
 
 def shared_server(kind: str) -> Server:
@@ -148,7 +159,7 @@ def shared_server(kind: str) -> Server:
     return makers[kind]()
 
 
-def _scratch(name: str) -> Path:
+def scratch_folder(name: str) -> Path:
     """A folder that PostgreSQL's account can enter, which pytest's own are not."""
     home = Path(tempfile.mkdtemp(prefix=f"penstock-{name}-"))
     home.chmod(0o711)

@@ -17,24 +17,27 @@ def role_of(account: str) -> str:
     return f"penstock_{account}"
 
 
-def role_statements(database: str, passwords: Mapping[str, str]) -> Iterator[str]:
-    """Bring roles, schemas and rights to what they must be, from whatever they are. Runs as superuser."""
+def role_statements(passwords: Mapping[str, str]) -> Iterator[str]:
+    """Bring the cluster's roles to what they must be, from whatever they are. Runs as superuser."""
     for account in (*SERVICES, "audit"):
         role = role_of(account)
-        yield (
-            f"do $$ begin create role {role} login; exception when duplicate_object then null; end $$;"
-            f"alter role {role} password '{passwords[account]}';"
-        )
+        yield f"do $$ begin create role {role} login; exception when duplicate_object then null; end $$"
+        yield f"alter role {role} password '{passwords[account]}'"
         for name, value in TIMEOUTS.items():
             yield f"alter role {role} set {name} = '{value}'"
     yield f"alter role {role_of('audit')} set default_transaction_read_only = on"
-    yield f"revoke all on database {database} from public; revoke all on schema public from public"
-    for service in SERVICES:
-        yield from _schema_statements(database, service)
+
+
+def schema_statements(database: str) -> Iterator[str]:
+    """Bring schemas and rights to what they must be. Runs as superuser, in that database."""
+    yield f"revoke all on database {database} from public"
+    yield "revoke all on schema public from public"
     yield f"grant connect on database {database} to {role_of('audit')}"
+    for service in SERVICES:
+        yield from _of_service(database, service)
 
 
-def _schema_statements(database: str, service: str) -> Iterator[str]:
+def _of_service(database: str, service: str) -> Iterator[str]:
     owner, reader = role_of(service), role_of("audit")
     # PostgreSQL asks for the right to create before it sees that a schema exists.
     yield f"grant connect, create, temporary on database {database} to {owner}"

@@ -1,8 +1,7 @@
 """Stopping the platform of a data folder from outside."""
 
+import os
 import signal
-
-import psutil
 
 from penstock.platform import leftovers
 from penstock.platform.errors import PlatformError
@@ -18,15 +17,12 @@ def stop_platform(folder: DataFolder) -> list[str]:
     names = sorted(marks)
     supervisor = marks.pop(SUPERVISOR, None)
     if supervisor:
-        process = psutil.Process(supervisor.pid)
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(PATIENCE)
-        except psutil.TimeoutExpired:
+        os.kill(supervisor.pid, signal.SIGTERM)
+        if leftovers.left_after(PATIENCE, [supervisor]):
             raise PlatformError(
                 f"Process {supervisor.pid} did not stop within {PATIENCE:.0f} s; end it by force with: "
                 f"kill -9 {supervisor.pid}"
-            ) from None
+            )
     postgres = [marks.pop("postgres")] if "postgres" in marks else []
     leftovers.end(marks.values())
     leftovers.end(postgres, signal.SIGINT)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.platform.account import Account, server_account
+from penstock.platform.account import Account
 from penstock.platform.errors import AlreadyRunning, PlatformError
 
 
@@ -67,16 +67,15 @@ class DataFolder:
         """The operator's own catalogue; need not exist."""
         return self.root / "models.yaml"
 
-    def prepare(self) -> None:
-        """Make the folder; raises PlatformError where the account of the servers could not enter it."""
-        account = server_account()
+    def prepare(self, guest: Account | None = None) -> None:
+        """Make the folder, open to a guest if there is one; raises PlatformError where that can't be."""
+        if guest:
+            _check_reachable(self.root, guest)
         try:
-            _make(self.root, 0o711 if account.foreign else 0o700)
+            _make(self.root, 0o711 if guest else 0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise PlatformError(f"{self.root} can't be used as data folder: {error.strerror}.") from error
-        if account.foreign:
-            _check_reachable(self.root, account)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -106,7 +105,7 @@ def _make(folder: Path, mode: int) -> None:
 
 def _check_reachable(folder: Path, account: Account) -> None:
     for parent in reversed(folder.resolve().parents):
-        if not account.may_enter(parent):
+        if parent.exists() and not account.may_enter(parent):
             raise PlatformError(
                 f"PostgreSQL does not run as root but as {account.name}, who can't enter {parent} and so not "
                 f"{folder}. Choose a folder elsewhere (--data; the default is /var/lib/penstock) "

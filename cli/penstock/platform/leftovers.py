@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from penstock.platform.errors import PlatformError
 from penstock.platform.files import read_json, write_json
 
 GRACE = 10.0  # seconds that a leftover may take to end by itself
+POLL = 0.02  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,21 @@ def family(pid: int) -> list[int]:
 
 def end(marks: Iterable[Mark], stop_signal: signal.Signals = signal.SIGTERM) -> None:
     """End the processes: first by asking, after ten seconds by force."""
-    alive = [mark for mark in marks if mark.is_alive()]
-    processes = [psutil.Process(mark.pid) for mark in alive]
-    _signal(processes, stop_signal)
-    _, stubborn = psutil.wait_procs(processes, GRACE)
-    _signal(stubborn, signal.SIGKILL)
-    _, immortal = psutil.wait_procs(stubborn, GRACE)
-    if immortal:
-        raise PlatformError(f"Process {immortal[0].pid} of an earlier run can't be ended; end it by hand.")
+    alive = list(marks)
+    for number in (stop_signal, signal.SIGKILL):
+        for mark in (each for each in alive if each.is_alive()):
+            _signal(mark, number)
+        alive = left_after(GRACE, alive)
+    if alive:
+        raise PlatformError(f"Process {alive[0].pid} of an earlier run can't be ended; end it by hand.")
+
+
+def left_after(seconds: float, marks: list[Mark]) -> list[Mark]:
+    """Those that still run then. Polled by mark: where nobody reaps orphans, a dead process keeps its pid."""
+    deadline = time.monotonic() + seconds
+    while (alive := [mark for mark in marks if mark.is_alive()]) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    return alive
 
 
 def end_postgres_in(home: Path) -> None:
@@ -102,8 +111,8 @@ def _serves(process: psutil.Process, home: Path) -> bool:
         return False
 
 
-def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-            os.kill(process.pid, signal.SIGCONT)
+def _signal(mark: Mark, number: signal.Signals) -> None:
+    """Send the signal, and wake a frozen process to receive it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(mark.pid, number)
+        os.kill(mark.pid, signal.SIGCONT)

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import asyncpg
-from penstock_common.db.migrate import code_head, current_heads, upgrade
-from penstock_common.errors import BusUnavailable, DatabaseUnavailable, PenstockError
 
 from penstock.platform.credentials import SERVICES
-from penstock.platform.database import role_statements
+from penstock.platform.database import role_statements, schema_statements
 from penstock.platform.postgres import DATABASE
 from penstock.platform.servers import Addresses
+from penstock_common.db.migrate import code_head, current_heads, upgrade
+from penstock_common.errors import BusUnavailable, DatabaseUnavailable, PenstockError
 
 PATIENCE = 30.0  # seconds
 PAUSE = 0.05  # seconds
@@ -33,7 +33,7 @@ async def prepare(addresses: Addresses) -> None:
 async def _prepare_database(addresses: Addresses) -> None:
     if addresses.passwords and (maintenance := addresses.maintenance):
         await _patiently(lambda: _ensure_database(maintenance))
-        await _execute(addresses.database, list(role_statements(DATABASE, addresses.passwords)))
+        await _execute(addresses.database, [*role_statements(addresses.passwords), *schema_statements(DATABASE)])
     heads = await _patiently(lambda: current_heads(addresses.database, SERVICES))
     for service in SERVICES:
         if heads.get(service) != code_head(service):

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+from penstock.platform.account import server_account
 from penstock.platform.errors import AlreadyRunning
 from penstock.platform.files import read_json
 from penstock.platform.folder import DataFolder
@@ -20,7 +21,8 @@ def run_platform(options: Options, *, as_json: bool) -> None:
     """Run until SIGINT or SIGTERM; raises PlatformError with the reason where it can't start."""
     os.umask(0o077)  # whatever the platform writes is its owner's; what others must enter is opened by name
     folder = DataFolder.at(options.data)
-    folder.prepare()
+    account = server_account()
+    folder.prepare(account if account.foreign and not options.database else None)
     console = Console()
     try:
         with folder.locked():

@@ -85,6 +85,13 @@ class DatabaseUnavailable(PenstockError):
     fault = Fault.UNAVAILABLE
 
 
+class SchemaMissing(PenstockError):
+    """The database lacks the service's tables; run `penstock migrate`."""
+
+    code = "common.schema_missing"
+    fault = Fault.UNAVAILABLE
+
+
 class NoAnswer(PenstockError):
     """No service answered the query in time."""
 

@@ -16,6 +16,14 @@ VERSION = b"\x01"
 KEY_BYTES, NONCE_BYTES, ID_BYTES = 32, 12, 16
 CACHED_KEYS = 10_000
 
+PLATFORM_SUBJECT = UUID("00000000-0000-7000-8000-70656e73746f")
+"""Owner of what belongs to no tenant, such as the keys of model engines."""
+
+
+def secret_context(name: str) -> str:
+    """The context under which the secret `name` is sealed, as the file `<name>.sealed`."""
+    return f"secret:{name}"
+
 
 class Keyring(Protocol):
     """Where subject keys live. They never travel over the bus."""

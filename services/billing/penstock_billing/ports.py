@@ -10,6 +10,7 @@ from penstock_common.contracts.catalogue import CatalogueModel, Price
 from penstock_billing.domain.entries import Entry
 
 M = TypeVar("M", bound=Contract)
+M_co = TypeVar("M_co", bound=Contract, covariant=True)
 
 
 class Prices(Protocol):
@@ -32,11 +33,11 @@ class Ledger(Protocol):
         """
 
 
-class Books(Protocol[M]):
+class Books(Protocol[M_co]):
     """One open transaction."""
 
     @property
-    def fresh(self) -> Sequence[M]:
+    def fresh(self) -> Sequence[M_co]:
         """The messages not handled before."""
 
     @property

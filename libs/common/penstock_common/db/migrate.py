@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from penstock_common.db.engine import translated, with_driver
+from penstock_common.errors import SchemaMissing
 
 LOCK = 0x50454E53  # advisory lock of whoever migrates
 
@@ -32,6 +33,12 @@ async def current_heads(url: str, services: tuple[str, ...]) -> dict[str, str]:
             return {row.service: row.version_num for row in await connection.execute(text(union))}
     finally:
         await engine.dispose()
+
+
+async def require_schema(url: str, service: str) -> None:
+    """Raise SchemaMissing where a service's schema was never migrated, DatabaseUnavailable where it can't be asked."""
+    if service not in await current_heads(url, (service,)):
+        raise SchemaMissing
 
 
 async def upgrade(service: str, url: str) -> None:
@@ -68,7 +75,9 @@ async def _migrate(url: str, service: str, context: Any) -> None:
 
 def _run(connection: Connection, service: str, context: Any) -> None:
     connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
-    connection.execute(text(f"create schema if not exists {service}"))
+    # PostgreSQL asks for the right to create schemas before it sees that this one exists.
+    if connection.scalar(text("select to_regnamespace(:schema)"), {"schema": service}) is None:
+        connection.execute(text(f"create schema {service}"))
     connection.commit()
     context.configure(connection=connection, version_table_schema=service, transaction_per_migration=True)
     with context.begin_transaction():

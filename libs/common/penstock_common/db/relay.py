@@ -63,6 +63,8 @@ class Relay:
 
     async def stop(self) -> None:
         """Publish what waits in memory, mark it, and end."""
+        if not self._tasks:
+            return
         self._stopping = True
         self._nudge.set()
         publishing, marking, polling = self._tasks

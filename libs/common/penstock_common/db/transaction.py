@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import TypeVar
 
 from penstock_common.contracts.base import Contract
 from penstock_common.db import inbox
@@ -18,7 +19,7 @@ from penstock_common.messaging.envelope import CONTEXT, Context, envelop
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.topology import Topology
 
-M = TypeVar("M", bound=Contract)
+M = TypeVar("M", bound=Contract, default=Contract)
 Offer = Callable[[Sequence[OutboxRow]], None]
 
 

@@ -1,1 +1,1 @@
-
+"""What this service decides: pure, without I/O."""

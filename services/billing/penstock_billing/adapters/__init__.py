@@ -1,1 +1,1 @@
-
+"""How billing reaches PostgreSQL."""

@@ -33,4 +33,3 @@ class SqlDeps:
         """Begin with the inbox rows of the messages; commit at the end of the block."""
         async with self.database.transaction(messages) as transaction:
             yield SqlBooks(transaction)
-

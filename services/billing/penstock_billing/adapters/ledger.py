@@ -98,5 +98,5 @@ def parameters(by_id: Mapping[UUID, Entry]) -> dict[str, list[Any]]:
     entries = list(by_id.values())
     columns = {name: [value(e) for e in entries] for name, (_, value) in COLUMNS.items()}
     postings = [(id_, account, amount) for id_, e in by_id.items() for account, amount in e.postings.items()]
-    entry_ids, accounts, amounts = zip(*postings, strict=True)
+    entry_ids, accounts, amounts = map(list, zip(*postings, strict=True))
     return {"id": list(by_id), **columns, "entry": entry_ids, "account": accounts, "amount": amounts}

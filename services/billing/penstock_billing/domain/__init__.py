@@ -1,1 +1,1 @@
-
+"""What billing decides; pure."""

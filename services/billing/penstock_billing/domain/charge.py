@@ -80,7 +80,7 @@ def cost_for(event: GenerationCompleted | AttemptCosted, price: Price) -> Entry 
     """What an attempt costs us; None where no provider was chosen."""
     if not event.provider:
         return None
-    completed = isinstance(event, GenerationCompleted)
+    completed = event if isinstance(event, GenerationCompleted) else None
     amount = cost_nano(event.tokens, price)
     return Entry(
         book=Book.PROVIDER,
@@ -89,10 +89,10 @@ def cost_for(event: GenerationCompleted | AttemptCosted, price: Price) -> Entry 
         request_id=event.request_id,
         attempt=event.attempt,
         tenant=event.tenant,
-        key_id=event.key_id if completed else None,
+        key_id=completed.key_id if completed else None,
         model=event.model,
         tokens=event.tokens,
-        outcome=event.outcome.value if completed else None,
+        outcome=completed.outcome.value if completed else None,
         currency=price.currency,
         price_version=event.price_version,
         occurred_at=event.completed_at,

@@ -1,1 +1,1 @@
-
+"""How this service reaches the world outside."""

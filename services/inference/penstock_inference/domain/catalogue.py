@@ -1,8 +1,8 @@
 """The model catalogue as inference keeps it."""
 
-from penstock_common.contracts.catalogue import CatalogueModel, Price
-
 import msgspec
+
+from penstock_common.contracts.catalogue import CatalogueModel, Price
 
 SIM = "sim"
 COMPATIBLE = "openai-compatible"

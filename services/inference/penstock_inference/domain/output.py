@@ -96,8 +96,7 @@ class Output:
         """The frames that bring someone who holds `held` up to now."""
         progress = held if isinstance(held, Progress) else Progress(dict(held))
         frames: list[Frame] = [Whole(attempt, self.body)] if self.body else []
-        for call in self.calls[progress.calls :]:
-            frames.append(ToolCall(attempt, *call))
+        frames += (ToolCall(attempt, *call) for call in self.calls[progress.calls :])
         for key, channel in self.channels.items():
             frames += channel.since(progress.offsets.get(key, 0), attempt)
         return frames

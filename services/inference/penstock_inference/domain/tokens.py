@@ -5,14 +5,14 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from splintr import Tokenizer
-from splintr import AnyTokenizer
+from splintr import AnyTokenizer, Tokenizer
 
 # How a chat is framed: OpenAI cookbook, "How to count tokens with tiktoken".
 PER_MESSAGE = 3
 PER_NAME = 1
 REPLY_PRIMER = 3
-# OpenAI, "Images and vision": 85 tokens at low detail; 85 + 4 × 170 for a square of 1024 pixels at high detail.
+# OpenAI, "Images and vision": 85 tokens at low detail; at high detail 85, and 170 for each of the 4 tiles of
+# a picture of 1024 by 1024 pixels.
 IMAGE_LOW = 85
 IMAGE_HIGH = 765
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,9 +118,9 @@ class Generator:
             if await self._is_stopped(run):
                 return await self._end(run, model, body, Outcome.CANCELLED, None)
             if self.clock.now() >= run.command.deadline:
-                raise DeadlinePassed  # noqa: TRY301 (one place turns errors into ends)
+                raise DeadlinePassed
             if model is None:
-                raise ModelUnknown(f"the model {run.command.model} is no longer served")  # noqa: TRY301
+                raise ModelUnknown(f"the model {run.command.model} is no longer served")
             body = msgspec.json.decode(self.sealer.open(request_key(run.command.request_id), run.command.sealed))
             async with self._until_deadline(run):
                 await self._run_engine(run, model, body)
@@ -145,8 +145,9 @@ class Generator:
         if not command.streamed:
             run.take_whole(await engine.complete(call))
             return
-        async for events in engine.stream(call):
-            run.take(events)
+        async with aclosing(engine.stream(call)) as events:
+            async for some in events:
+                run.take(some)
 
     @asynccontextmanager
     async def _until_deadline(self, run: Run) -> AsyncIterator[None]:
@@ -246,6 +247,6 @@ def place_of(name: str, model: Model | None) -> Place:
     """Where a model runs; a model no longer known keeps its name."""
     if model is None:
         return Place(name)
-    return Place(model.name, f"{model.engine}:{model.upstream_model or model.name}", model.provider, model.price.version)
-
-
+    return Place(
+        model.name, f"{model.engine}:{model.upstream_model or model.name}", model.provider, model.price.version
+    )

@@ -20,7 +20,7 @@ BEAT_SECONDS = 2.0
 HELD_SECONDS = 30.0  # how long a suspect run waits for the database to say whether it may go on
 
 
-class Superseded(Exception):  # noqa: N818 (a fact, not an error)
+class Superseded(Exception):
     """Another attempt took over: nothing more may be said."""
 
 
@@ -116,7 +116,7 @@ class Run:
         if epoch == self._epoch:
             return
         async with asyncio.timeout(HELD_SECONDS):
-            while not await self._confirmed():
+            while not await self._confirmed():  # noqa: ASYNC110 (the database sends no event when it is back)
                 await asyncio.sleep(0.2)
         self._epoch = epoch
         self.flush()

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from nats.aio.msg import Msg
 
+from penstock_common.messaging import deadletter
 from penstock_common.messaging.envelope import MESSAGE_ID
 from penstock_common.messaging.ports import Incoming
 
@@ -32,5 +33,7 @@ def origin_of(msg: Msg) -> Origin:
 def incoming(msg: Msg, held_until: float) -> Incoming:
     """A delivery of a lane, for handlers. `held_until` is in CLOCK_BOOTTIME seconds."""
     headers = {name.lower(): value for name, value in (msg.headers or {}).items()}
-    id_ = headers.get(MESSAGE_ID) or headers.get("nats-msg-id") or str(origin_of(msg))
-    return Incoming(msg.subject, id_, headers, msg.data, msg, held_until=held_until)
+    origin = origin_of(msg)
+    id_ = headers.get(MESSAGE_ID) or headers.get("nats-msg-id") or str(origin)
+    again = origin.delivered > 1 or deadletter.ATTEMPTS in headers
+    return Incoming(msg.subject, id_, headers, msg.data, msg, redelivered=again, held_until=held_until)

@@ -68,7 +68,9 @@ class NatsTopology:
     @asynccontextmanager
     async def _jetstream(self) -> AsyncIterator[JetStreamContext]:
         try:
-            client = await nats.connect(self._url, connect_timeout=2, allow_reconnect=False, name="penstock topology")
+            client = await nats.connect(
+                self._url, name="penstock topology", connect_timeout=2, allow_reconnect=False, error_cb=_silent
+            )
         except (Error, OSError, TimeoutError) as error:
             raise BusUnavailable(f"NATS can't be reached: {error or type(error).__name__}") from error
         try:
@@ -79,6 +81,10 @@ class NatsTopology:
             raise BusUnavailable(f"NATS: {error or type(error).__name__}") from error
         finally:
             await client.close()
+
+
+async def _silent(_: Exception) -> None:
+    """What fails is raised; nats-py would print a traceback besides."""
 
 
 async def _current(js: JetStreamContext, thing: Declared) -> api.StreamConfig | api.ConsumerConfig | None:

@@ -29,7 +29,7 @@ class RabbitBus:
     @property
     def connected(self) -> bool:
         """Whether messages can leave now."""
-        return self.link.connected and self._publisher.open and self._sender.open
+        return self.link.connected and all(c.open for c in (self._publisher, self._sender, self._asker))
 
     async def connect(self) -> None:
         """Connect; keeps reconnecting by itself afterwards. Raises BusUnavailable if it can't be reached now."""

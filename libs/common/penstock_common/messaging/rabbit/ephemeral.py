@@ -101,7 +101,8 @@ class Asker(Held):
     async def ask(self, topic: Topic, body: bytes, timeout: float) -> bytes:
         """The first answer. Raises NoAnswer after `timeout` seconds, or at once where nobody answers the topic."""
         question = uuid4().hex
-        answered = self._waiting[question] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[question] = answered
         properties = Properties(
             reply_to=REPLIES,
             message_id=question,

@@ -76,7 +76,7 @@ def text(value: Any) -> str:
 def incoming(message: DeliveredMessage, lane: Consumer, received: float) -> Incoming:
     """A delivery as the platform knows it, received at a CLOCK_BOOTTIME moment in seconds."""
     properties = message.header.properties
-    table = properties.headers or {}
+    table: Mapping[str, Any] = properties.headers or {}
     headers = headers_of(properties)
     letters.complete(headers, table, message.routing_key or "")
     tag, returns = message.delivery_tag, int(table.get("x-delivery-count", 0))

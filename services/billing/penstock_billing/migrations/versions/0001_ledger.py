@@ -5,8 +5,6 @@ from penstock_common.db.tables import messaging_tables_v1
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 PRICES = """
 create table billing.prices (
@@ -113,12 +111,9 @@ for each statement execute function billing.check_entries()
 
 
 def upgrade() -> None:
+    """Make the tables, then their guards."""
     tables = (*messaging_tables_v1("billing"), PRICES, ENTRIES, POSTINGS, *INDEXES)
     guards = (APPEND_ONLY, *(REFUSE_CHANGE.format(table=t) for t in ("entries", "postings")))
     checks = (BALANCED, CHECK_POSTINGS, POSTED, CHECK_ENTRIES)
     for statement in (*tables, *guards, *checks):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("the ledger is never dropped")

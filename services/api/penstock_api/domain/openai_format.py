@@ -1,0 +1,177 @@
+"""Answers in the exact shape of OpenAI's chat completions, whole and as server-sent events."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from penstock_api.domain.answer import Answer
+from penstock_api.domain.errors import AnswerBroken
+from penstock_common.contracts.generation import Tokens
+from penstock_common.contracts.stream import Delta, Ended, Failure, ToolCall
+from penstock_common.errors import Fault
+
+encode = msgspec.json.encode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+DONE = b"data: [DONE]\n\n"
+BLOCK = 64 * 1024  # bytes that are rendered ahead of the client's reading
+
+FIELDS = {"reasoning": "reasoning_content"}
+"""Members of `delta` that are not named as their channel."""
+
+OPENAI_CODES = {
+    "api.model_not_found": "model_not_found",
+    "api.key_missing": "invalid_api_key",
+    "api.key_malformed": "invalid_api_key",
+    "api.key_unknown": "invalid_api_key",
+    "inference.context_length_exceeded": "context_length_exceeded",
+    "inference.model_unknown": "model_not_found",
+}
+"""Codes that OpenAI's clients know by another name."""
+
+TYPES = {
+    Fault.UNAUTHENTICATED: "authentication_error",
+    Fault.FORBIDDEN: "permission_error",
+    Fault.LIMITED: "rate_limit_error",
+    Fault.UNAVAILABLE: "server_error",
+    Fault.TIMEOUT: "server_error",
+    "crash": "server_error",
+}
+
+
+def error_object(failure: Failure, param: str | None = None) -> dict[str, Any]:
+    """The OpenAI error object."""
+    return {
+        "error": {
+            "message": failure.message,
+            "type": TYPES.get(failure.fault, "invalid_request_error"),
+            "param": param,
+            "code": OPENAI_CODES.get(failure.code, failure.code),
+        }
+    }
+
+
+def usage_of(tokens: Tokens) -> dict[str, Any]:
+    """Token counts as OpenAI's `usage`."""
+    return {
+        "prompt_tokens": tokens.prompt,
+        "completion_tokens": tokens.completion,
+        "total_tokens": tokens.prompt + tokens.completion,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached},
+        "completion_tokens_details": {"reasoning_tokens": tokens.reasoning},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What every object of one answer says of itself."""
+
+    id: str
+    """`chatcmpl-<request id>`."""
+    created: int
+    """Unix seconds."""
+    model: str
+    """As the client asked for it."""
+
+
+def completion(body: bytes, ended: Ended, identity: Identity) -> bytes:
+    """An engine's unstreamed answer under our id, model and usage. Raises AnswerBroken."""
+    try:
+        engine = _members(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerBroken from error
+    own = {
+        "id": identity.id,
+        "object": "chat.completion",
+        "created": identity.created,
+        "model": identity.model,
+        "usage": usage_of(ended.tokens),
+    }
+    return encode(engine | own)
+
+
+@dataclass(slots=True)
+class EventWriter:
+    """Renders an answer as `chat.completion.chunk` events, no further than the client reads."""
+
+    identity: Identity
+    includes_usage: bool
+    _head: bytes = field(init=False)
+    _tail: bytes = field(init=False)
+    _greeted: set[int] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        i = self.identity
+        names = {"id": i.id, "object": "chat.completion.chunk", "created": i.created, "model": i.model}
+        self._head = encode(names)[:-1] + b',"choices":['
+        self._tail = b'],"usage":null}\n\n' if self.includes_usage else b"]}\n\n"
+
+    def render(self, answer: Answer) -> bytes:
+        """The events of what arrived and was not rendered yet, about 64 KiB at most; empty where there is none."""
+        parts: list[bytes] = []
+        size = 0
+        while size < BLOCK and (piece := answer.take()) is not None:
+            position = answer.position()
+            parts += self._greeting(piece.choice, position)
+            parts.append(self._chunk(position, piece.choice, _delta(piece), _logprobs(piece)))
+            size += len(parts[-1])
+        return b"".join(parts)
+
+    def end(self, answer: Answer, ended: Ended) -> bytes:
+        """The finish reasons, the usage where asked for, and the mark of a real end."""
+        position = answer.position()
+        parts: list[bytes] = []
+        for choice, reason in sorted(ended.finish.items()):
+            parts += self._greeting(choice, position)
+            parts.append(self._chunk(position, choice, b"{}", b"null", encode(reason)))
+        if self.includes_usage:
+            usage = encode(usage_of(ended.tokens))
+            parts.append(b"id: %b\ndata: %b" % (position, self._head) + b'],"usage":' + usage + b"}\n\n")
+        return b"".join([*parts, DONE])
+
+    def failure(self, failure: Failure) -> bytes:
+        """The event that tells of a failure; no mark of the end follows."""
+        return b"data: " + encode(error_object(failure)) + b"\n\n"
+
+    def _greeting(self, choice: int, position: bytes) -> Iterator[bytes]:
+        if choice not in self._greeted:
+            self._greeted.add(choice)
+            yield self._chunk(position, choice, b'{"role":"assistant","content":"","refusal":null}', b"null")
+
+    def _chunk(
+        self, position: bytes, choice: int, delta: bytes, logprobs: bytes = b"null", finish: bytes = b"null"
+    ) -> bytes:
+        return b'id: %b\ndata: %b{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":%b}%b' % (
+            position,
+            self._head,
+            choice,
+            delta,
+            logprobs,
+            finish,
+            self._tail,
+        )
+
+
+def _delta(piece: Delta | ToolCall) -> bytes:
+    if isinstance(piece, ToolCall):
+        call = {
+            "index": piece.index,
+            "id": piece.id,
+            "type": "function",
+            "function": {"name": piece.name, "arguments": ""},
+        }
+        return encode({"tool_calls": [call]})
+    if piece.channel.startswith("tool."):
+        index = int(piece.channel[5:])
+        return b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (index, encode(piece.text))
+    return encode({FIELDS.get(piece.channel, piece.channel): piece.text})
+
+
+def _logprobs(piece: Delta | ToolCall) -> bytes:
+    if isinstance(piece, ToolCall) or not piece.logprobs:
+        return b"null"
+    if piece.channel == "refusal":
+        return b'{"content":null,"refusal":%b}' % piece.logprobs
+    return b'{"content":%b,"refusal":null}' % piece.logprobs

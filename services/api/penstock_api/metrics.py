@@ -1,0 +1,17 @@
+"""What the chat route counts."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+NO_MODEL = "-"
+"""Label of requests that named no model of the catalogue: clients don't choose label values."""
+
+REQUESTS = Counter("penstock_chat_requests", "Chat completion requests by HTTP status", ["model", "status"])
+FAILED_STREAMS = Counter("penstock_chat_streams_failed", "Streams that ended in an error after they began", ["model"])
+FIRST_CHUNK = Histogram(
+    "penstock_chat_first_chunk_seconds",
+    "From the request to the first part of its answer",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+OPEN = Gauge("penstock_chat_open", "Requests that wait for an answer or are being answered")
+RECOVERIES = Counter("penstock_chat_recoveries", "Times an answer was asked for again", ["by"])
+REQUEST_ROWS_DROPPED = Counter("penstock_request_rows_dropped", "Rows of api.requests given up while the database was away")

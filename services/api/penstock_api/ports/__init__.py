@@ -1,0 +1,1 @@
+"""What api's routes and handlers need of the outside."""

@@ -1,0 +1,61 @@
+"""Generations, as the chat route uses them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from penstock_api.domain.answer import Answer
+from penstock_common.contracts.base import Decision
+from penstock_common.contracts.generation import OnDisconnect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that was checked and may be accepted."""
+
+    request_id: UUID
+    tenant: UUID
+    key_id: UUID
+    model: str
+    """The catalogue's name."""
+    catalogue_version: int
+    body: bytes
+    streamed: bool
+    on_disconnect: OnDisconnect
+    traceparent: str
+    decisions: list[Decision]
+
+
+class Generation(Protocol):
+    """One accepted request, until its client has what it asked for."""
+
+    answer: Answer
+    accepted_at: datetime
+    left: bool
+    """Whether the client went away."""
+
+    def leave(self) -> None:
+        """The client went away."""
+
+    def seconds_left(self) -> float:
+        """How long it is still worth waiting for the answer."""
+
+    async def changed(self) -> None:
+        """Return when something arrived, or the client left."""
+
+
+class Generations(Protocol):
+    """The requests that this process holds open."""
+
+    async def begin(self, asked: Asked) -> Generation:
+        """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge."""
+
+    def end(self, generation: Generation) -> None:
+        """The client has its answer, or nobody waits for it."""
+
+    def cancel(self, generation: Generation, reason: str) -> None:
+        """Stop a generation wherever it runs, as soon as the outbox takes it."""
+
+    def lost(self, generation: Generation) -> None:
+        """Nothing was heard of a generation until its deadline."""

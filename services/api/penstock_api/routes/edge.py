@@ -1,0 +1,38 @@
+"""What every request passes first: it gets its id, and absurd headers end here."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from penstock_api.domain.errors import HeadersTooLarge
+from penstock_api.routes.http_errors import error_response
+from penstock_common.ids import uuid7
+
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 64 * 1024
+
+
+class Edge:
+    """Gives each request the id under which it is known everywhere, and says it in `x-request-id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = scope.setdefault("state", {})["request_id"] = uuid7()
+        named = (b"x-request-id", str(request_id).encode())
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), named]
+            await send(message)
+
+        app = self.app
+        if not _headers_fit(scope["headers"]):
+            app = error_response(HeadersTooLarge(), scope["path"], str(request_id))
+        await app(scope, receive, send_named)
+
+
+def _headers_fit(headers: list[tuple[bytes, bytes]]) -> bool:
+    return len(headers) <= MAX_HEADERS and sum(len(k) + len(v) for k, v in headers) <= MAX_HEADER_BYTES

@@ -1,0 +1,171 @@
+"""From an engine's chunks to events: choices, channels, tool calls, finish reasons, counts."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from penstock_common.contracts.generation import Tokens
+from penstock_inference.adapters.engines.chunks import (
+    Choice,
+    Completion,
+    Function,
+    Logprobs,
+    Message,
+    ToolCall,
+    decode_completion,
+    is_given,
+    tokens_of,
+)
+from penstock_inference.adapters.engines.failures import failure_in
+from penstock_inference.domain.errors import EngineGarbled, readable
+from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used
+
+MOST_CHARACTERS = 16 << 20
+MOST_CHOICES = 128
+MOST_TOOL_CALLS = 128
+
+
+class OpenCall:
+    """A tool call whose parts are still arriving."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.is_announced = False
+
+
+class ToolCalls:
+    """The tool calls of one choice."""
+
+    def __init__(self, choice: int, request: str) -> None:
+        self.choice, self._request = choice, request
+        self._calls: dict[int, OpenCall] = {}
+
+    def take(self, part: ToolCall) -> Iterator[EngineEvent]:
+        """What a part of a call adds: the call itself once its name is whole, then its arguments."""
+        index = self._index(part)
+        if index not in self._calls:
+            yield from self.settle()
+            self._calls[index] = OpenCall()
+        call, function = self._calls[index], part.function or Function()
+        call.id = call.id or part.id or ""
+        if function.name and not call.is_announced and function.name != call.name:
+            call.name += function.name
+        if text := function.text:
+            yield from self._announce(index, call)
+            yield TextDelta(self.choice, f"tool.{index}", text)
+
+    def settle(self) -> Iterator[EngineEvent]:
+        """Announce calls that have no arguments."""
+        for index, call in self._calls.items():
+            yield from self._announce(index, call)
+
+    def _announce(self, index: int, call: OpenCall) -> Iterator[EngineEvent]:
+        if not call.is_announced:
+            call.is_announced = True
+            id_ = call.id or f"call_{self._request}{self.choice:02}{index:02}"
+            yield ToolCallStart(self.choice, index, id_, call.name)
+
+    def _index(self, part: ToolCall) -> int:
+        """Where a part belongs: by its id where that is new, by its index, else to the latest call."""
+        by_id = next((i for i, call in self._calls.items() if part.id and call.id == part.id), None)
+        if by_id is not None:
+            return by_id
+        latest = max(self._calls, default=0)
+        index = latest if part.index is None else part.index
+        held = self._calls.get(index)
+        begins_another = part.id and part.function and part.function.name and held and held.id and held.id != part.id
+        index = latest + 1 if begins_another else index
+        if not 0 <= index < MOST_TOOL_CALLS:
+            raise EngineGarbled("the model's engine sent a tool call with an impossible index")
+        return index
+
+
+class AnswerReader:
+    """Reads one streamed answer."""
+
+    def __init__(self, choices: int, request: str) -> None:
+        self.expected = choices
+        self.finished: set[int] = set()
+        self.used: Tokens | None = None
+        self._tools: dict[int, ToolCalls] = {}
+        self._seen: set[int] = set()
+        self._characters = 0
+        self._request = request
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every choice that was asked for has finished."""
+        return len(self.finished) >= self.expected
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no choice was seen at all."""
+        return not self._seen
+
+    def read(self, data: bytes) -> list[EngineEvent]:
+        """The events of one chunk. Raises what the engine says went wrong, or EngineGarbled."""
+        try:
+            chunk = decode_completion(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise EngineGarbled(f"the model's engine sent an unreadable chunk: {readable(str(error))}") from error
+        if is_given(chunk.error):
+            raise failure_in(chunk.error, chunk.error_type)
+        events: list[EngineEvent] = []
+        for choice in chunk.choices or ():
+            events += self._choice(choice)
+        if is_given(chunk.usage):
+            events += self._usage(chunk)
+        return events
+
+    def end(self) -> list[EngineEvent]:
+        """What an explicit end means for choices that were begun and never finished."""
+        if self.is_empty:
+            raise EngineGarbled("the model's engine ended the answer without saying anything")
+        return [event for index in sorted(self._seen - self.finished) for event in self._finish(index, "stop")]
+
+    def _usage(self, chunk: Completion) -> list[EngineEvent]:
+        tokens = tokens_of(chunk.usage, self._characters > 0)
+        if tokens is None or tokens == self.used:
+            return []
+        self.used = tokens
+        return [Used(tokens)]
+
+    def _choice(self, choice: Choice) -> list[EngineEvent]:
+        index = choice.index
+        if not 0 <= index < MOST_CHOICES:
+            raise EngineGarbled("the model's engine sent a choice with an impossible index")
+        self._seen.add(index)
+        events: list[EngineEvent] = []
+        delta = choice.delta or choice.message
+        if delta is not None:
+            events += self._texts(index, delta, choice.logprobs)
+            for part in delta.tool_calls or ():
+                events += self._tool_calls(index).take(part)
+        self._bound(events)
+        if choice.finish_reason:
+            events += self._finish(index, choice.finish_reason)
+        return events
+
+    def _texts(self, choice: int, delta: Message, logprobs: Logprobs | None) -> Iterator[EngineEvent]:
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            yield TextDelta(choice, "reasoning", reasoning)
+        if delta.content:
+            given = logprobs is not None and is_given(logprobs.content)
+            yield TextDelta(choice, "content", delta.content, bytes(logprobs.content) if logprobs and given else b"")
+        if delta.refusal:
+            yield TextDelta(choice, "refusal", delta.refusal)
+
+    def _tool_calls(self, choice: int) -> ToolCalls:
+        return self._tools.setdefault(choice, ToolCalls(choice, self._request))
+
+    def _finish(self, choice: int, reason: str) -> list[EngineEvent]:
+        if choice in self.finished:
+            return []
+        self.finished.add(choice)
+        return [*self._tool_calls(choice).settle(), Finished(choice, reason)]
+
+    def _bound(self, events: list[EngineEvent]) -> None:
+        self._characters += sum(len(event.text) for event in events if isinstance(event, TextDelta))
+        if self._characters > MOST_CHARACTERS:
+            raise EngineGarbled("the model's engine sent more than 16 MB of text")

@@ -1,0 +1,47 @@
+"""Which engine runs a model."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from penstock_common.clock import Clock
+from penstock_inference.adapters.engines.compatible import CompatibleEngine
+from penstock_inference.adapters.engines.session import EngineTimes, make_session
+from penstock_inference.adapters.engines.sim.engine import SimulatedEngine
+from penstock_inference.adapters.engines.sim.record import Record
+from penstock_inference.adapters.secrets import Secrets
+from penstock_inference.domain.catalogue import Model
+from penstock_inference.domain.tokens import tokenizer
+from penstock_inference.ports import Engine
+
+
+@dataclass(frozen=True)
+class EngineRegistry:
+    """The engines of one process, each made at its first use, inside of the running loop."""
+
+    sim_folder: Path
+    secrets: Secrets
+    clock: Clock
+    times: EngineTimes = EngineTimes()
+
+    def for_model(self, model: Model) -> Engine:
+        """The engine that runs a model."""
+        return self._simulated if model.simulated else self._compatible
+
+    def warm(self) -> None:
+        """Load the tokenizer: 20 ms that no request has to wait for."""
+        tokenizer()
+
+    async def close(self) -> None:
+        """Release the engines that were used."""
+        for name in ("_simulated", "_compatible"):
+            if name in self.__dict__:
+                await self.__dict__[name].close()
+
+    @cached_property
+    def _simulated(self) -> SimulatedEngine:
+        return SimulatedEngine(Record(self.sim_folder), self.clock)
+
+    @cached_property
+    def _compatible(self) -> CompatibleEngine:
+        return CompatibleEngine(make_session(self.times), self.secrets, self.clock, self.times)

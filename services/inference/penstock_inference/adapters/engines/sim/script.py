@@ -1,0 +1,158 @@
+"""What the simulated engine will say: decided before the first token, by prompt, model and seed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from penstock_inference.adapters.engines.sim.schema import example
+from penstock_inference.adapters.engines.sim.text import digest, sentences
+from penstock_inference.domain.tokens import count_prompt, count_tokens, split_tokens
+
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+class Mishap(StrEnum):
+    """How `sim/flaky` misbehaves, if it does."""
+
+    NONE = "none"
+    FAILED = "failed"
+    OVERLOADED = "overloaded"
+    STALL = "stall"
+    CUT = "cut"
+    GARBAGE = "garbage"
+
+
+MISHAPS = (*(Mishap.NONE,) * 5, *list(Mishap)[1:])
+"""By the last decimal digit of the seed: 0 to 4 go well. Without a seed, by the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call."""
+
+    id: str
+    name: str
+    tokens: int
+    """Tokens of the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One choice: its text in pieces of one token each."""
+
+    choice: int
+    pieces: list[str]
+    finish: str
+    call: Call | None = None
+
+    @property
+    def channel(self) -> str:
+        """Where the pieces belong."""
+        return "tool.0" if self.call else "content"
+
+    @property
+    def tokens(self) -> int:
+        """Completion tokens."""
+        return len(self.pieces) + (self.call.tokens if self.call else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A whole answer, and what goes wrong with it."""
+
+    prompt_tokens: int
+    replies: list[Reply]
+    mishap: Mishap
+    logprobs: bool
+
+    @property
+    def tokens(self) -> int:
+        """Completion tokens of all choices."""
+        return sum(reply.tokens for reply in self.replies)
+
+
+def script_for(body: dict[str, Any], model: str, canonical: bytes) -> Script:
+    """The answer to a request. `canonical` is `canonical_messages(body)`; the temperature doesn't matter."""
+    seed = body.get("seed")
+    base = digest(canonical, model.encode(), str(seed or 0).encode())
+    replies = [reply_of(body, choice, digest(base, bytes([choice]))) for choice in range(body.get("n") or 1)]
+    mishap = MISHAPS[(base[0] if seed is None else seed) % len(MISHAPS)] if model == "flaky" else Mishap.NONE
+    return Script(count_prompt(body), replies, mishap, bool(body.get("logprobs")))
+
+
+def canonical_messages(body: dict[str, Any]) -> bytes:
+    """The messages as JSON, equal for equal messages."""
+    return _canonical(body.get("messages"))
+
+
+def reply_of(body: dict[str, Any], choice: int, seed: bytes) -> Reply:
+    """One choice, within the request's bounds."""
+    call: Call | None = None
+    finish = "stop"
+    if (function := forced_function(body)) is not None:
+        name = function["name"]
+        pieces = object_pieces(function.get("parameters") or {"type": "object"}, seed)
+        call, finish = Call(f"call_{seed.hex()[:24]}", name, count_tokens(name)), "tool_calls"
+    elif (schema := answer_schema(body)) is not None:
+        pieces = object_pieces(schema, seed)
+    else:
+        pieces = sentences(seed)
+    pieces = before_stop(pieces, body.get("stop"))
+    room = (token_limit(body) or len(pieces) + 1) - (call.tokens if call else 0)
+    if room < len(pieces):
+        pieces, finish = pieces[: max(room, 0)], "length"
+    return Reply(choice, pieces, finish, call)
+
+
+def token_limit(body: dict[str, Any]) -> int | None:
+    """The most completion tokens that the request allows."""
+    given = [body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None]
+    return min(given) if given else None
+
+
+def before_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:
+    """The pieces up to the first stop sequence, which is left out."""
+    if not stop:
+        return pieces
+    text = "".join(pieces)
+    found = [at for s in ([stop] if isinstance(stop, str) else stop) if s and (at := text.find(s)) >= 0]
+    return list(split_tokens(text[: min(found)])) if found else pieces
+
+
+def forced_function(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The function that the request insists on, if it does."""
+    choice, functions = body.get("tool_choice"), [t["function"] for t in body.get("tools") or () if t.get("function")]
+    if choice == "required":
+        return functions[0] if functions else None
+    if isinstance(choice, dict):
+        wanted = (choice.get("function") or {}).get("name")
+        return next((f for f in functions if f["name"] == wanted), None)
+    return None
+
+
+def answer_schema(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of the JSON object that the request asks for, if it does."""
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_object":
+        return {"type": "object", "required": ["answer"]}
+    if wanted.get("type") == "json_schema":
+        schema = (wanted.get("json_schema") or {}).get("schema")
+        return schema if isinstance(schema, dict) else {"type": "object"}
+    return None
+
+
+def object_pieces(schema: dict[str, Any], seed: bytes) -> list[str]:
+    """A JSON value in pieces of one token each; ASCII, so that no character spans two tokens."""
+    return list(split_tokens(json.dumps(example(schema, phrases(seed).__next__))))
+
+
+def phrases(seed: bytes) -> Iterator[str]:
+    """Short texts without end, by the seed."""
+    while True:
+        yield "".join(islice(sentences(seed), 6))
+        seed = digest(seed)

@@ -1,0 +1,64 @@
+"""Everything dies under load, and nothing that was answered is lost or charged twice."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.load import Crowd
+from tests.support.platform import Platform, gone, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("e2e")]
+
+
+@pytest.fixture(params=["nats", "rabbitmq"])
+def fragile(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Platform]:
+    """A platform of this test's own."""
+    options = [] if request.param == "nats" else ["--bus", request.getfixturevalue("rabbitmq_session_url")]
+    data = reachable_folder / f"fragile-{request.param}-{time.time_ns()}"
+    with running(Platform(data, options)) as platform:
+        yield platform
+
+
+def assert_books_agree(platform: Platform, answered: set[str]) -> None:
+    """Every answered request is charged once, and the four records agree."""
+    report = platform.cli_json("reconcile", "--settle", "40", check=False)
+    assert report["clean"], report["differences"][:10]
+    charged = {r for r in answered if platform.cli_json("usage", "--request", r)["requests"] == 1}
+    assert charged == answered
+
+
+def test_kill_nine_of_everything_loses_no_answered_request(fragile: Platform) -> None:
+    """SIGKILL to every process under load, then a new start: the books agree."""
+    with Crowd(fragile) as crowd:
+        time.sleep(2)
+        fragile.kill_everything()
+    sample = set(sorted(crowd.told.answered)[-25:])
+    assert len(sample) == 25
+    fragile.start()
+    assert_books_agree(fragile, sample)
+
+
+@pytest.mark.parametrize("role", ["api", "inference", "billing", "postgres"])
+def test_a_killed_process_comes_back_within_seconds(fragile: Platform, role: str) -> None:
+    """One process dies under load: the platform answers again within 5 s, and the books agree."""
+    with Crowd(fragile) as crowd:
+        time.sleep(1)
+        pid = fragile.kill(role)
+        assert gone(pid)
+        time.sleep(5)
+        before = len(crowd.told.answered)
+        time.sleep(1)
+        assert len(crowd.told.answered) > before
+    assert crowd.told.slowest_refusal < 2.5
+    assert_books_agree(fragile, set(sorted(crowd.told.answered)[-10:]))
+
+
+def test_no_orphan_survives_its_supervisor(fragile: Platform) -> None:
+    """Only the supervisor is killed: everything it started ends."""
+    children = [pid for pid in fragile.pids() if pid not in fragile.info["processes"]["supervisor"]]
+    os.kill(fragile.info["processes"]["supervisor"][0], signal.SIGKILL)
+    assert all(gone(pid, 15) for pid in children)

@@ -1,0 +1,1 @@
+"""The conformance suite: the same guarantees on every bus."""

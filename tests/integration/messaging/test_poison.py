@@ -1,0 +1,32 @@
+"""Messages that kill the process that handles them."""
+
+import asyncio
+import time
+
+import pytest
+from penstock_common.messaging.topology import Consumer
+
+from tests.integration.messaging.rig import Rig, until
+from tests.integration.messaging.shop import ON_PACKED, ON_PAID, ON_PLACED
+
+pytestmark = [pytest.mark.integration, pytest.mark.chaos]
+
+
+@pytest.mark.parametrize("lane", [ON_PLACED, ON_PAID, ON_PACKED], ids=["faststream", "plain", "batch"])
+async def test_poison_is_buried_and_its_neighbours_are_handled(rig: Rig, lane: Consumer) -> None:
+    """The process dies with five innocents in flight, each time; exactly one dead letter comes of it."""
+    process = await rig.start()
+    poison = await rig.send(lane.topic, "kill")
+    good = await rig.send_many(lane.topic, 5)
+    deadline = time.monotonic() + 60
+    while not (letters := await rig.letters(lane)) and time.monotonic() < deadline:
+        if process.poll() is not None:
+            process = rig.spawn()
+        await asyncio.sleep(0.1)
+    if process.poll() is not None:
+        await rig.start()
+    await until(lambda: set(good) <= set(rig.seen("done")), 20)
+    await asyncio.sleep(lane.ack_wait + 0.5)
+    assert [letter.message_id for letter in await rig.letters(lane)] == [poison]
+    assert letters[0].attempts == rig.seen("start").count(poison) <= lane.max_attempts
+    assert letters[0].subject == lane.topic.subject
