@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penstock.main import app
 from typer.main import get_command
 
+from penstock.main import app
 from tests.support.docs import Block, blocks, documents, make_targets, misuse
 
 ROOT = Path(__file__).resolve().parents[2]

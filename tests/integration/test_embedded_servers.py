@@ -9,9 +9,9 @@ import asyncpg
 import nats
 import nats.errors
 import pytest
+
 from penstock.platform.leftovers import Mark, family
 from penstock.platform.postgres import PostgresServer
-
 from tests.support.databases import Databases, execute
 from tests.support.servers import Server, nats_server, postgres_server, rabbitmq_server
 

@@ -1,21 +1,20 @@
-"""Parts of an api process for tests, on real servers."""
+"""Api processes for tests, on real servers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from penstock_api.adapters.catalogue import Catalogue
-from penstock_api.adapters.key_store import KeyTable
-from penstock_api.adapters.keys import Keys
-from penstock_api.adapters.local_keys import local_keys
+import httpx
+import uvicorn
+
+from penstock_api.app import App, build
 from penstock_api.domain.keys import digest_of, secret_of
-from penstock_common.clock import SystemClock
+from penstock_api.settings import BootstrapSettings, Settings
 from penstock_common.db.migrate import upgrade
-from penstock_common.db.relay import Relay
-from penstock_common.db.transaction import Database
-from penstock_common.messaging.connect import apply_topology, make_bus
-from penstock_common.messaging.ports import Bus
-from penstock_common.topology import PLATFORM
+from penstock_common.messaging.connect import apply_topology
+from penstock_common.settings import BusSettings, DatabaseSettings, FolderSettings, HttpSettings
 
 USER = secret_of(b"u" * 32)
 ADMIN = secret_of(b"a" * 32)
@@ -26,40 +25,46 @@ def bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What one api process holds of keys and models."""
-
-    database: Database
-    bus: Bus
-    table: KeyTable
-    keys: Keys
-    catalogue: Catalogue
-
-
 async def prepare(database_url: str, bus_url: str) -> None:
     """The schema of api, and what the topology declares."""
     await upgrade("api", database_url)
     await apply_topology(bus_url)
 
 
+def settings(database_url: str, bus_url: str, keyring: Path, *, admin: str = ADMIN) -> Settings:
+    """Settings of a process that knows the keys USER and `admin`."""
+    return Settings(
+        bus=BusSettings(url=bus_url),
+        database=DatabaseSettings(url=database_url),
+        http=HttpSettings(port=0),
+        keyring=FolderSettings(path=keyring),
+        bootstrap=BootstrapSettings(user_key_sha256=digest_of(USER).hex(), admin_key_sha256=digest_of(admin).hex()),
+        stop_grace=1.0,
+    )
+
+
 @asynccontextmanager
-async def api_process(database_url: str, bus_url: str, *, admin: str = ADMIN) -> AsyncIterator[Process]:
-    """Start one; several on the same servers are replicas."""
-    database, bus = Database(database_url, "api", PLATFORM), make_bus(bus_url, "api")
-    await bus.connect()
-    table = KeyTable(database)
-    process = Process(database, bus, table, Keys(table, bus, SystemClock()), Catalogue(database, bus))
-    relay = Relay(database, bus, "api")
-    await table.ensure(local_keys(digest_of(USER).hex(), digest_of(admin).hex()))
-    try:
-        await process.keys.start()
-        await process.catalogue.start()
-        await relay.start()
-        yield process
-        await relay.stop()
-    finally:
-        await process.catalogue.stop()
-        await process.keys.stop()
-        await bus.close()
-        await database.close()
+async def api_process(database_url: str, bus_url: str, *, admin: str = ADMIN) -> AsyncIterator[App]:
+    """One api process; several on the same servers are replicas."""
+    with TemporaryDirectory() as keyring:
+        app = build(settings(database_url, bus_url, Path(keyring), admin=admin))
+        try:
+            await app.start()
+            yield app
+        finally:
+            await app.stop()
+
+
+@asynccontextmanager
+async def client_of(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a process's routes, over a real socket."""
+    config = uvicorn.Config(app.asgi, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        yield client
+    server.should_exit = True
+    await serving

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+
 from penstock.platform.credentials import ACCOUNTS, SERVICES
 from penstock.platform.database import role_of, role_statements, schema_statements
-from penstock_common.db.migrate import code_head, upgrade
+from penstock_common.db.heads import code_head
+from penstock_common.db.migrate import upgrade
 
 LOCK = 0x7E57  # advisory lock of whoever makes the template
 PASSWORDS = {account: f"{account}-of-a-test" for account in ACCOUNTS}

@@ -18,7 +18,6 @@ from penstock.platform.nats import NatsServer
 from penstock.platform.ports import free_ports
 from penstock.platform.postgres import PostgresServer
 from penstock.platform.program import Program
-
 from tests.support.rabbitmq import RabbitServer, rabbitmq_home
 
 PASSWORD = "secret-of-a-test"

@@ -39,8 +39,7 @@ def schema_statements(database: str) -> Iterator[str]:
 
 def _of_service(database: str, service: str) -> Iterator[str]:
     owner, reader = role_of(service), role_of("audit")
-    # PostgreSQL asks for the right to create before it sees that a schema exists.
-    yield f"grant connect, create, temporary on database {database} to {owner}"
+    yield f"grant connect, temporary on database {database} to {owner}"
     yield f"create schema if not exists {service} authorization {owner}"
     yield f"grant usage on schema {service} to {reader}"
     yield f"grant select on all tables in schema {service} to {reader}"

@@ -13,7 +13,7 @@ import psutil
 from penstock.platform.errors import PlatformError
 from penstock.platform.files import read_json, write_json
 
-GRACE = 10.0  # seconds that a leftover may take to end by itself
+GRACE = 10.0  # seconds
 POLL = 0.02  # seconds
 
 
@@ -73,13 +73,13 @@ def family(pid: int) -> list[int]:
         return []
 
 
-def end(marks: Iterable[Mark], stop_signal: signal.Signals = signal.SIGTERM) -> None:
-    """End the processes: first by asking, after ten seconds by force."""
+def end(marks: Iterable[Mark], stop_signal: signal.Signals = signal.SIGTERM, grace: float = GRACE) -> None:
+    """End the processes: first by asking, after `grace` seconds by force."""
     alive = list(marks)
     for number in (stop_signal, signal.SIGKILL):
         for mark in (each for each in alive if each.is_alive()):
             _signal(mark, number)
-        alive = left_after(GRACE, alive)
+        alive = left_after(grace, alive)
     if alive:
         raise PlatformError(f"Process {alive[0].pid} of an earlier run can't be ended; end it by hand.")
 

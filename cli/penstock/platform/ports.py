@@ -34,10 +34,10 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_port(wanted: int | None) -> int:
-    """The wanted port, or 8080 or the next free one; raises PlatformError where the wanted one is taken."""
+def choose_port(wanted: int | None, preferred: int = PREFERRED) -> int:
+    """The wanted port, or the preferred or next free one; raises PlatformError where the wanted one is taken."""
     if wanted is None:
-        for port in range(PREFERRED, PREFERRED + TRIES):
+        for port in range(preferred, preferred + TRIES):
             if is_free(port):
                 return port
         return free_ports(1)[0]

@@ -16,7 +16,7 @@ from penstock.platform.credentials import SERVICES
 from penstock.platform.database import role_statements, schema_statements
 from penstock.platform.postgres import DATABASE
 from penstock.platform.servers import Addresses
-from penstock_common.db.migrate import code_head, current_heads, upgrade
+from penstock_common.db.heads import code_head, current_heads
 from penstock_common.errors import BusUnavailable, DatabaseUnavailable, PenstockError
 
 PATIENCE = 30.0  # seconds
@@ -35,9 +35,11 @@ async def _prepare_database(addresses: Addresses) -> None:
         await _patiently(lambda: _ensure_database(maintenance))
         await _execute(addresses.database, [*role_statements(addresses.passwords), *schema_statements(DATABASE)])
     heads = await _patiently(lambda: current_heads(addresses.database, SERVICES))
-    for service in SERVICES:
-        if heads.get(service) != code_head(service):
-            await upgrade(service, addresses.databases[service])
+    # Where the database is ahead, older code runs on the newer schema.
+    for service in (each for each in SERVICES if heads.get(each, "") < code_head(each)):
+        from penstock_common.db.migrate import upgrade  # noqa: PLC0415 (half a second that most starts don't need)
+
+        await upgrade(service, addresses.databases[service])
 
 
 async def _ensure_database(url: str) -> None:

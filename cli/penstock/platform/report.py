@@ -44,6 +44,7 @@ GREETING = textwrap.dedent("""
     for chunk in stream:
         if chunk.choices:
             print(chunk.choices[0].delta.content or "", end="", flush=True)
+
     print()
 
     """)

@@ -1,7 +1,7 @@
 """The platform's topics and consumers. The only place where any of them is named."""
 
 from penstock_common.contracts.base import Wire
-from penstock_common.contracts.billing import ReadUsage, UsageRecorded
+from penstock_common.contracts.billing import ReadUsage, UsageRecorded, UsageReport
 from penstock_common.contracts.catalogue import CatalogueChanged, RegisterModel, RemoveModel
 from penstock_common.contracts.generation import (
     AttachGeneration,
@@ -11,7 +11,10 @@ from penstock_common.contracts.generation import (
     FindRequest,
     GenerateText,
     GenerationCompleted,
+    GenerationFound,
+    GenerationState,
     ReadGeneration,
+    RequestFound,
 )
 from penstock_common.contracts.keys import KeyCreated, KeyRevoked
 from penstock_common.messaging.topology import (
@@ -48,10 +51,14 @@ ATTEMPT_COSTED = Topic("inference.attempt.costed.v1", AttemptCosted, "inference"
 CATALOGUE_CHANGED = Topic("inference.catalogue.changed.v1", CatalogueChanged, "inference", stream=INFERENCE_EVENTS.name)
 USAGE_RECORDED = Topic("billing.usage.recorded.v1", UsageRecorded, "billing", stream=BILLING_EVENTS.name)
 ATTACH_GENERATION = Topic("inference.generation.attach.v1", AttachGeneration, "api", Kind.BROADCAST)
-FIND_GENERATION = Topic("qry.inference.generation.find.v1", FindGeneration, "inference", Kind.QUERY)
-FIND_REQUEST = Topic("qry.api.request.find.v1", FindRequest, "api", Kind.QUERY)
-READ_GENERATION = Topic("qry.inference.generation.read.v1", ReadGeneration, "inference", Kind.QUERY)
-READ_USAGE = Topic("qry.billing.usage.read.v1", ReadUsage, "billing", Kind.QUERY)
+FIND_GENERATION = Topic(
+    "qry.inference.generation.find.v1", FindGeneration, "inference", Kind.QUERY, reply=GenerationFound
+)
+FIND_REQUEST = Topic("qry.api.request.find.v1", FindRequest, "api", Kind.QUERY, reply=RequestFound)
+READ_GENERATION = Topic(
+    "qry.inference.generation.read.v1", ReadGeneration, "inference", Kind.QUERY, reply=GenerationState
+)
+READ_USAGE = Topic("qry.billing.usage.read.v1", ReadUsage, "billing", Kind.QUERY, reply=UsageReport)
 
 PATIENT = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Back within seconds once a dependency is; with 300 attempts that is a quarter of an hour of outage."""

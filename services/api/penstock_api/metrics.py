@@ -14,4 +14,6 @@ FIRST_CHUNK = Histogram(
 )
 OPEN = Gauge("penstock_chat_open", "Requests that wait for an answer or are being answered")
 RECOVERIES = Counter("penstock_chat_recoveries", "Times an answer was asked for again", ["by"])
-REQUEST_ROWS_DROPPED = Counter("penstock_request_rows_dropped", "Rows of api.requests given up while the database was away")
+REQUEST_ROWS_DROPPED = Counter(
+    "penstock_request_rows_dropped", "Rows of api.requests given up while the database was away"
+)

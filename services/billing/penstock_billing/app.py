@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from penstock_common.db.migrate import require_schema
+from starlette.applications import Starlette
+
+from penstock_billing.adapters.answers import usage_answer
+from penstock_billing.adapters.books import SqlDeps
+from penstock_billing.adapters.usage import SqlUsage
+from penstock_billing.settings import Settings
+from penstock_billing.subscribers import router
+from penstock_common.db.heads import require_schema
 from penstock_common.db.partitions import Partitions
 from penstock_common.db.relay import Relay
 from penstock_common.db.transaction import Database
@@ -11,13 +18,6 @@ from penstock_common.messaging.ports import Subscription
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.ops import ops_routes
 from penstock_common.topology import PLATFORM, READ_USAGE
-from starlette.applications import Starlette
-
-from penstock_billing.adapters.answers import usage_answer
-from penstock_billing.adapters.books import SqlDeps
-from penstock_billing.adapters.usage import SqlUsage
-from penstock_billing.settings import Settings
-from penstock_billing.subscribers import router
 
 
 class App:

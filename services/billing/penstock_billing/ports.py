@@ -4,10 +4,9 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from penstock_billing.domain.entries import Book, Entry, Known
 from penstock_common.contracts.base import Contract
 from penstock_common.contracts.catalogue import CatalogueModel, Price
-
-from penstock_billing.domain.entries import Entry
 
 M = TypeVar("M", bound=Contract)
 M_co = TypeVar("M_co", bound=Contract, covariant=True)
@@ -31,6 +30,9 @@ class Ledger(Protocol):
 
         An entry that is there already is left alone. Raises EntryDiffers where the customer's has other numbers.
         """
+
+    async def find(self, book: Book, source_key: str) -> Known:
+        """The entry under a source key. Raises LookupError."""
 
 
 class Books(Protocol[M_co]):

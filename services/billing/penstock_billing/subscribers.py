@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
+from penstock_billing.domain.charge import charge_for, correction, cost_for, price_for
+from penstock_billing.ports import Deps
 from penstock_common.contracts.catalogue import CatalogueChanged
 from penstock_common.contracts.generation import AttemptCosted, GenerationCompleted
 from penstock_common.messaging.router import Router
-
-from penstock_billing.domain.charge import charge_for, cost_for, price_for
-from penstock_billing.ports import Deps
 
 router = Router("billing")
 
@@ -27,11 +26,15 @@ async def on_generation_completed(events: Sequence[GenerationCompleted], deps: D
 
 @router.on(AttemptCosted)
 async def on_attempt_costed(event: AttemptCosted, deps: Deps) -> None:
-    """Book what an attempt cost us that no customer pays for."""
+    """Book what an attempt cost us that no customer pays for; its cost corrects what was estimated."""
     async with deps.transaction(event) as tx:
         prices = await tx.prices.named({event.price_version})
-        if entry := cost_for(event, price_for(event, prices)):
-            await tx.ledger.post([entry])
+        entry = cost_for(event, price_for(event, prices))
+        if await tx.ledger.post([entry]):
+            return
+        known = await tx.ledger.find(entry.book, entry.source_key)
+        if corrected := correction(entry, known):
+            await tx.ledger.post([corrected])
 
 
 @router.on(CatalogueChanged)

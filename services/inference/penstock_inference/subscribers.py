@@ -1,6 +1,7 @@
 """Glue between messages and generations."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from penstock_common.contracts.generation import CancelGeneration, GenerateText
 from penstock_common.contracts.stream import Failure
@@ -23,6 +24,8 @@ class Deps:
     database: Database
     generator: Generator
     stops: Stops
+    catalogue: Any
+    """For the handlers of `subscribers_catalogue`, which say what they need of it."""
 
 
 @router.on(GenerateText)

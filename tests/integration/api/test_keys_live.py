@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from penstock_api.adapters.local_keys import ADMIN_KEY, USER_KEY
+from penstock_api.app import App
 from penstock_api.domain.key_errors import KeyExpired, KeyRevoked, KeyUnknown
 from penstock_api.domain.keys import DEFAULT_PROJECT, Key, secret_of
 from penstock_api.ports.keys import NewKey
 from penstock_common.errors import DatabaseUnavailable
+from penstock_common.messaging.connect import apply_topology
 from tests.conftest import Start
 from tests.support import servers
-from tests.support.api import ADMIN, USER, Process, api_process, bearer, prepare
-from tests.support.databases import execute
+from tests.support.api import ADMIN, USER, api_process, bearer, prepare
+from tests.support.databases import beside
 
 SOON = 1.0  # seconds within which a broadcast is heard everywhere
 AT_LAST = 5.0  # seconds within which a change is read where no broadcast was heard
@@ -24,11 +26,11 @@ def wanted(expires_at: datetime | None = None) -> NewKey:
     return NewKey(DEFAULT_PROJECT, "a test", ["chat"], expires_at)
 
 
-def authenticated(process: Process, secret: str) -> Key:
+def authenticated(process: App, secret: str) -> Key:
     return process.keys.authenticate(bearer(secret)["authorization"])
 
 
-def accepts(process: Process, secret: str) -> bool:
+def accepts(process: App, secret: str) -> bool:
     try:
         authenticated(process, secret)
     except (KeyUnknown, KeyRevoked):
@@ -36,7 +38,7 @@ def accepts(process: Process, secret: str) -> bool:
     return True
 
 
-async def seconds_until(process: Process, secret: str, *, accepted: bool, at_most: float) -> float:
+async def seconds_until(process: App, secret: str, *, accepted: bool, at_most: float) -> float:
     """How long it takes until the process accepts, or no longer accepts, a secret."""
     since = time.monotonic()
     while accepts(process, secret) is not accepted:
@@ -63,6 +65,7 @@ async def test_a_revocation_is_read_where_the_bus_is_away(
 ) -> None:
     """A process whose bus is gone refuses a revoked key within five seconds, and serves its other keys meanwhile."""
     away = private_server(servers.nats_server())
+    await apply_topology(away.url)
     await prepare(postgres_database, nats_url)
     async with api_process(postgres_database, nats_url) as one, api_process(postgres_database, away.url) as cut_off:
         key, secret = await one.keys.create(wanted())
@@ -76,9 +79,9 @@ async def test_a_revocation_is_read_where_the_bus_is_away(
 async def test_keys_are_known_while_postgresql_is_away(nats_url: str, private_server: Start) -> None:
     """Authentication needs no database; making a key says that it is away; use is written once it is back."""
     database = private_server(servers.postgres_server())
-    await execute(PLACEHOLDER)
-    await prepare(database.url, nats_url)
-    async with api_process(database.url, nats_url) as process:
+    url = beside(database.url, "postgres")
+    await prepare(url, nats_url)
+    async with api_process(url, nats_url) as process:
         await asyncio.to_thread(database.kill)
         assert authenticated(process, USER).id == USER_KEY
         with pytest.raises(DatabaseUnavailable):
@@ -90,8 +93,8 @@ async def test_keys_are_known_while_postgresql_is_away(nats_url: str, private_se
         assert await last_use(process) is not None
 
 
-async def last_use(process: Process) -> datetime | None:
-    key = await process.table.find(DEFAULT_PROJECT, USER_KEY)
+async def last_use(process: App) -> datetime | None:
+    key = await process.key_table.find(DEFAULT_PROJECT, USER_KEY)
     assert key
     return key.last_used_at
 

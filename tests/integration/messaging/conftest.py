@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from penstock_common.messaging.connect import apply_topology
 
+from penstock_common.messaging.connect import apply_topology
 from tests.integration.messaging.rig import Rig
 from tests.integration.messaging.shop import SHOP
 from tests.integration.messaging.sides import Side, make_side

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 import nats
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
+
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.nats.declared import declared
 from penstock_common.messaging.topology import DEAD_LETTERS, Consumer, Topology
-
 from tests.support.servers import nats_server
 
 
@@ -41,7 +41,9 @@ class NatsSide:
         """Read by sequence, without a consumer."""
         async with self.jetstream() as js:
             state = (await js.stream_info(DEAD_LETTERS.name)).state
-            stored = [await js.get_msg(DEAD_LETTERS.name, n) for n in range(max(1, state.first_seq), state.last_seq + 1)]
+            stored = [
+                await js.get_msg(DEAD_LETTERS.name, n) for n in range(max(1, state.first_seq), state.last_seq + 1)
+            ]
         own = [raw for raw in stored if raw.subject == consumer.dead_letters]
         return [
             DeadLetter.parse({n.lower(): v for n, v in (raw.headers or {}).items()}, raw.data or b"") for raw in own

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from penstock_common.contracts.base import encode
 from penstock_common.errors import BusUnavailable
 from penstock_common.ids import uuid7
 from penstock_common.messaging.connect import apply_topology, connect_bus
@@ -17,12 +16,15 @@ from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus, Outgoing
 from penstock_common.messaging.topology import Consumer, Topic
-
-from tests.integration.messaging.shop import SHOP, Order
+from tests.integration.messaging.service import serve
+from tests.integration.messaging.shop import SHOP
 from tests.integration.messaging.sides import Side
 
-ROOT = Path(__file__).parents[3]
-Process = subprocess.Popen[bytes]
+Process = ForkServerProcess
+
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload([serve.__module__, "penstock_common.messaging.nats.faststream"])
+"""Processes of their own, that needn't import everything each time."""
 
 
 class Rig:
@@ -31,6 +33,7 @@ class Rig:
     def __init__(self, side: Side, folder: Path) -> None:
         self.side, self.folder = side, folder
         self.journal = folder / "journal"
+        self.log = folder / "log"
         self.journal.touch()
         self.bus: Bus
         self._processes: list[Process] = []
@@ -43,9 +46,8 @@ class Rig:
     async def close(self) -> None:
         """End every process that the test began."""
         for process in self._processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            process.kill()
+            process.join()
         for bus in self._buses:
             await bus.close()
 
@@ -55,11 +57,11 @@ class Rig:
         self._buses.append(bus)
         return bus
 
-    async def send(self, topic: Topic, do: str = "ok", *, body: bytes = b"", id_: str = "") -> str:
+    async def send(self, topic: Topic, do: str = "ok", *, body: bytes | None = None, id_: str = "") -> str:
         """Publish until confirmed, as the relay does; gives the message's id."""
         id_ = id_ or str(uuid7())
         message = envelop(topic.contract(id=id_, do=do), topic, message_id=id_)  # type: ignore[call-arg]
-        if body:
+        if body is not None:
             message = Outgoing(message.subject, message.stream, id_, message.headers, body)
         while True:
             try:
@@ -74,23 +76,26 @@ class Rig:
 
     async def start(self, *, grace: float = 10.0, url: str = "") -> Process:
         """A process of the service, ready."""
-        process = self.spawn(grace=grace, url=url)
-        assert process.stdout
-        assert await asyncio.to_thread(process.stdout.readline) == b"ready\n", (self.folder / "log").read_text()[-2000:]
+        process = await self.spawn(grace=grace, url=url)
+        await until(lambda: self.is_ready(process) or process.exitcode is not None, 20)
+        assert process.exitcode is None, self.said()[-2000:]
         return process
 
-    def spawn(self, *, grace: float = 10.0, url: str = "") -> Process:
+    async def spawn(self, *, grace: float = 10.0, url: str = "") -> Process:
         """A process of the service, perhaps never ready."""
-        argv = [sys.executable, "-m", "tests.integration.messaging.service"]
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [*argv, url or self.side.server.url, str(self.journal), str(grace)],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
+        given = (url or self.side.server.url, self.journal, self.log, grace)
+        process = FORKS.Process(target=serve, args=given)
+        await asyncio.to_thread(process.start)
         self._processes.append(process)
         return process
+
+    def is_ready(self, process: Process) -> bool:
+        """Whether a process receives by now."""
+        return any(pid == str(process.pid) and what == "ready" for _, pid, what, _ in self.lines())
+
+    def said(self) -> str:
+        """What the processes logged."""
+        return self.log.read_text()
 
     def lines(self) -> list[list[str]]:
         """The journal: time, pid, what, id."""
@@ -103,6 +108,12 @@ class Rig:
     def times(self, what: str, id_: str) -> list[float]:
         """When something happened to a message, in seconds."""
         return [float(at) for at, _, *written in self.lines() if written == [what, id_]]
+
+    async def begun(self, id_: str) -> Process:
+        """Wait until a message was started; gives the process that has it."""
+        await until(lambda: id_ in self.seen("start"))
+        pid = next(int(pid) for _, pid, *written in self.lines() if written == ["start", id_])
+        return next(process for process in self._processes if process.pid == pid)
 
     async def letters(self, consumer: Consumer, within: float = 0.0) -> Sequence[DeadLetter]:
         """Dead letters, once there are any or `within` seconds have passed."""
@@ -141,12 +152,15 @@ async def until_async(check: Callable[[], Awaitable[object]], within: float = 15
 
 def signal_to(process: Process, number: signal.Signals) -> None:
     """Kill, freeze or thaw a process."""
+    assert process.pid
     os.kill(process.pid, number)
 
 
-def order_body(id_: str, do: str = "ok") -> bytes:
-    """An order's JSON."""
-    return encode(Order(id=id_, do=do))
+async def ended(process: Process, within: float = 20.0) -> int:
+    """Wait for the end of a process; gives its exit code."""
+    await until(lambda: process.exitcode is not None, within)
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 def peak(lines: list[list[str]]) -> int:

@@ -1,4 +1,4 @@
-"""The service under test: `python -m tests.integration.messaging.service URL JOURNAL GRACE`. It names no bus."""
+"""The service under test, a process of its own. It names no bus."""
 
 import asyncio
 import os
@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import structlog
+
 from penstock_common.errors import BusUnavailable, ContractViolated
 from penstock_common.messaging.connect import connect_bus
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.delivery import HandBack
 from penstock_common.messaging.router import Router
 from penstock_common.messaging.runtime import Runtime
-
 from tests.integration.messaging.shop import SHOP, Order, Packed, Paid, Placed, Refund, Returned, Shipped
 
 router = Router("shop")
@@ -106,19 +107,26 @@ async def refund_dead(letter: DeadLetter, deps: Journal) -> None:
     deps.write("mourned", order.id)
 
 
-async def main(url: str, journal: str, grace: str) -> None:
+async def main(url: str, journal: Journal, grace: float) -> None:
     """Run until told to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     bus = await connect_bus(url, "shop")
-    runtime = Runtime(bus, SHOP, router, Journal(Path(journal)))
+    runtime = Runtime(bus, SHOP, router, journal)
     await runtime.start(patience=1)
-    print("ready", flush=True)
+    journal.write("ready", "-")
     await stop.wait()
-    await runtime.stop(float(grace))
+    await runtime.stop(grace)
     await bus.close()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+def serve(url: str, journal: Path, log: Path, grace: float) -> None:
+    """The process's entry: all that it says goes into `log`."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[plain], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    asyncio.run(main(url, Journal(journal), grace))

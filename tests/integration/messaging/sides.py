@@ -5,7 +5,6 @@ from typing import Protocol
 
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.topology import Consumer, Topology
-
 from tests.support.servers import Server
 
 

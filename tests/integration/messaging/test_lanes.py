@@ -1,8 +1,8 @@
 """What a lane promises: how many at once, in which order, and who is told of a burial."""
 
 import pytest
-from penstock_common.messaging.topology import Consumer
 
+from penstock_common.messaging.topology import Consumer
 from tests.integration.messaging.rig import Rig, peak, until, until_async
 from tests.integration.messaging.shop import (
     ON_PACKED,
@@ -63,7 +63,7 @@ async def test_a_death_while_being_told_is_made_up_for(rig: Rig) -> None:
     """The process that was told dies before it could act: the next one is told, and the dead letter stays one."""
     first = await rig.start()
     id_ = await rig.send(REFUND, "invalid:kill")
-    await until(lambda: first.poll() is not None)
+    await until(lambda: first.exitcode is not None)
     await rig.start()
     await until(lambda: rig.seen("mourned") == [id_])
     assert len(await rig.letters(REFUNDING)) == 1

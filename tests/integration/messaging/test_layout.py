@@ -1,15 +1,14 @@
 """The topology job is the only one that lays out the bus."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
+
 from penstock_common.errors import TopologyRefused
 from penstock_common.messaging.connect import apply_topology, diff_topology
 from penstock_common.messaging.topology import Topology
 from penstock_common.topology import PLATFORM
-
-from tests.integration.messaging.rig import Rig, until
+from tests.integration.messaging.rig import Rig, ended, until
 from tests.integration.messaging.shop import ON_PLACED, SHOP
 
 pytestmark = pytest.mark.integration
@@ -51,9 +50,9 @@ async def test_services_leave_the_layout_as_it_is(rig: Rig) -> None:
 async def test_without_the_layout_a_service_says_what_to_do(rig: Rig) -> None:
     """It creates nothing itself; it ends with the name of what is missing and of the command."""
     await rig.side.remove(ON_PLACED)
-    process = rig.spawn()
-    assert await asyncio.to_thread(process.wait, 10) == 1
-    said = (rig.folder / "log").read_text()
+    process = await rig.spawn()
+    assert await ended(process, 10) == 1
+    said = rig.said()
     assert ON_PLACED.name in said
     assert "penstock topology apply" in said
     assert any(ON_PLACED.name in line for line in await diff_topology(rig.side.server.url, SHOP))

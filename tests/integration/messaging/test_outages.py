@@ -4,10 +4,10 @@ import asyncio
 import time
 
 import pytest
+
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.topology import Consumer
-
 from tests.integration.messaging.proxy import Proxy
 from tests.integration.messaging.rig import Rig, until, until_async
 from tests.integration.messaging.shop import ON_PACKED, ON_PAID, ON_PLACED, PAID, Paid
@@ -29,7 +29,7 @@ async def test_nothing_confirmed_is_lost_when_the_server_is_killed(rig: Rig) -> 
     ids = {id_ for sent in await asyncio.gather(*sending) for id_ in sent}
     await until(lambda: ids <= set(rig.seen("done")), 30)
     resumed = next(float(at) for at, _, what, _ in reversed(rig.lines()) if what == "done")
-    assert service.poll() is None
+    assert service.exitcode is None
     assert time.monotonic() - back < 20
     assert resumed
     assert not [letter for lane in lanes for letter in await rig.letters(lane)]
@@ -105,4 +105,4 @@ async def test_a_consumer_that_vanished_is_found_again(rig: Rig, lane: Consumer)
     await rig.apply()
     id_ = await rig.send(lane.topic)
     await until(lambda: id_ in rig.seen("done"))
-    assert service.poll() is None
+    assert service.exitcode is None

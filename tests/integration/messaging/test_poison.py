@@ -4,8 +4,8 @@ import asyncio
 import time
 
 import pytest
-from penstock_common.messaging.topology import Consumer
 
+from penstock_common.messaging.topology import Consumer
 from tests.integration.messaging.rig import Rig, until
 from tests.integration.messaging.shop import ON_PACKED, ON_PAID, ON_PLACED
 
@@ -20,10 +20,10 @@ async def test_poison_is_buried_and_its_neighbours_are_handled(rig: Rig, lane: C
     good = await rig.send_many(lane.topic, 5)
     deadline = time.monotonic() + 60
     while not (letters := await rig.letters(lane)) and time.monotonic() < deadline:
-        if process.poll() is not None:
-            process = rig.spawn()
+        if process.exitcode is not None:
+            process = await rig.spawn()
         await asyncio.sleep(0.1)
-    if process.poll() is not None:
+    if process.exitcode is not None:
         await rig.start()
     await until(lambda: set(good) <= set(rig.seen("done")), 20)
     await asyncio.sleep(lane.ack_wait + 0.5)

@@ -4,9 +4,9 @@ import asyncio
 import signal
 
 import pytest
-from penstock_common.messaging.topology import Consumer
 
-from tests.integration.messaging.rig import Rig, signal_to, until
+from penstock_common.messaging.topology import Consumer
+from tests.integration.messaging.rig import Rig, ended, signal_to, until
 from tests.integration.messaging.shop import ON_PACKED, ON_PAID, ON_PLACED
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
@@ -19,7 +19,7 @@ EVERY = pytest.mark.parametrize("lane", [ON_PLACED, ON_PAID, ON_PACKED], ids=["f
 async def test_a_slow_handler_is_left_alone_while_it_lives(rig: Rig, lane: Consumer) -> None:
     """Longer at work than the bus waits for silence, with another process free: one delivery."""
     await asyncio.gather(rig.start(), rig.start())
-    id_ = await rig.send(lane.topic, f"sleep:{lane.ack_wait * 1.7}")
+    id_ = await rig.send(lane.topic, f"sleep:{lane.ack_wait * 1.4}")
     await until(lambda: id_ in rig.seen("done"))
     assert rig.seen("start").count(id_) == 1
 
@@ -27,11 +27,9 @@ async def test_a_slow_handler_is_left_alone_while_it_lives(rig: Rig, lane: Consu
 @SINGLE
 async def test_the_work_of_a_killed_process_is_taken_over(rig: Rig, lane: Consumer) -> None:
     """No word was acknowledged before the handler ended, so another process has it within 5 s."""
-    first = await rig.start()
-    id_ = await rig.send(lane.topic, "sleep:1.5")
-    await until(lambda: rig.seen("start") == [id_])
-    await rig.start()
-    signal_to(first, signal.SIGKILL)
+    await asyncio.gather(rig.start(), rig.start())
+    id_ = await rig.send(lane.topic, "sleep:0.5")
+    signal_to(await rig.begun(id_), signal.SIGKILL)
     assert await until(lambda: rig.seen("start") == [id_, id_]) < 5
     await until(lambda: id_ in rig.seen("done"))
 
@@ -41,10 +39,9 @@ async def test_the_work_of_a_frozen_process_is_taken_over_and_its_late_word_is_h
     rig: Rig, lane: Consumer
 ) -> None:
     """The second process handles it; the first wakes, ends, acks: nothing is lost or handled a third time."""
-    first = await rig.start()
-    id_ = await rig.send(lane.topic, "sleep:1")
-    await until(lambda: rig.seen("start") == [id_])
-    await rig.start()
+    await asyncio.gather(rig.start(), rig.start())
+    id_ = await rig.send(lane.topic, "sleep:0.5")
+    first = await rig.begun(id_)
     signal_to(first, signal.SIGSTOP)
     assert await until(lambda: rig.seen("start") == [id_, id_], 20) < rig.side.frozen_within
     signal_to(first, signal.SIGCONT)
@@ -58,11 +55,11 @@ async def test_the_work_of_a_frozen_process_is_taken_over_and_its_late_word_is_h
 @EVERY
 async def test_stopped_under_load_nothing_is_lost_or_doubled(rig: Rig, lane: Consumer) -> None:
     """What runs is finished, what waits goes to the next process: each message once."""
-    ids = await rig.send_many(lane.topic, 60, "sleep:0.1")
+    ids = await rig.send_many(lane.topic, 150, "sleep:0.03")
     first = await rig.start()
     await until(lambda: len(rig.seen("done")) >= 8)
     first.terminate()
-    assert await asyncio.to_thread(first.wait, 20) == 0
+    assert await ended(first) == 0
     assert sorted(rig.seen("start")) == sorted(rig.seen("done"))
     assert len(rig.seen("done")) < len(ids)
     await rig.start()
@@ -73,13 +70,12 @@ async def test_stopped_under_load_nothing_is_lost_or_doubled(rig: Rig, lane: Con
 @EVERY
 async def test_what_outlives_the_grace_is_handed_back(rig: Rig, lane: Consumer) -> None:
     """A handler that doesn't end is cancelled, and its message is with another process at once."""
-    first = await rig.start(grace=0.3)
-    id_ = await rig.send(lane.topic, "sleep:3")
-    await until(lambda: rig.seen("start") == [id_])
-    await rig.start()
+    await asyncio.gather(rig.start(grace=0.3), rig.start(grace=0.3))
+    id_ = await rig.send(lane.topic, "sleep:1.5")
+    first = await rig.begun(id_)
     first.terminate()
     assert await until(lambda: rig.seen("start") == [id_, id_]) < 2
-    assert await asyncio.to_thread(first.wait, 8) == 0
+    assert await ended(first, 8) == 0
     await until(lambda: rig.seen("done") == [id_])
 
 

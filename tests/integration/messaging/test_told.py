@@ -4,10 +4,10 @@ import asyncio
 import time
 
 import pytest
+
 from penstock_common.errors import NoAnswer
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus
-
 from tests.integration.messaging.rig import Rig, until
 from tests.integration.messaging.shop import FIND, PAID, SAID, Paid
 

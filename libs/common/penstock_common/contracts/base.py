@@ -1,6 +1,7 @@
 """What every message on the bus is made of."""
 
 from enum import StrEnum
+from functools import cache
 from hashlib import blake2b
 from typing import Any, ClassVar, TypeVar
 
@@ -16,9 +17,23 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Fields that may differ between two copies of the same message: times, trace, ciphertext."""
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits over the stable fields: equal for copies of one message."""
-        stable = {f: getattr(self, f) for f in self.__struct_fields__ if f not in self.volatile}
+        """Sixteen hex digits over the stable fields: equal for copies of one message.
+
+        Fields at their default do not count, so that a new optional field leaves the fingerprints of old messages.
+        """
+        given = ((field, getattr(self, field), default) for field, default in _stable(type(self)))
+        stable = {field: value for field, value, default in given if value != default}
         return blake2b(msgspec.json.encode(stable, order="sorted"), digest_size=8).hexdigest()
+
+
+@cache
+def _stable(contract: type[Contract]) -> tuple[tuple[str, Any], ...]:
+    """The fields that a fingerprint covers, each with its default (NODEFAULT where it must be given)."""
+    return tuple(
+        (f.name, f.default if f.default_factory is msgspec.NODEFAULT else f.default_factory())
+        for f in msgspec.structs.fields(contract)
+        if f.name not in contract.volatile
+    )
 
 
 C = TypeVar("C", bound=Contract)

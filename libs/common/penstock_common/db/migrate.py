@@ -1,4 +1,4 @@
-"""Schema migrations: Alembic underneath, one history a service, one query to see where a database stands."""
+"""Schema migrations: Alembic underneath, one history a service."""
 
 import asyncio
 from importlib.resources import files
@@ -9,36 +9,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from penstock_common.db.engine import translated, with_driver
-from penstock_common.errors import SchemaMissing
 
 LOCK = 0x50454E53  # advisory lock of whoever migrates
-
-
-def code_head(service: str) -> str:
-    """The newest revision in the code: revisions are the numbers that their file names begin with."""
-    versions = files(f"penstock_{service}.migrations").joinpath("versions")
-    return max(entry.name[:4] for entry in versions.iterdir() if entry.name[:4].isdigit())
-
-
-async def current_heads(url: str, services: tuple[str, ...]) -> dict[str, str]:
-    """Service → applied revision; a service never migrated is left out."""
-    engine = create_async_engine(with_driver(url))
-    try:
-        async with translated(), engine.connect() as connection:
-            tables = "select table_schema from information_schema.tables where table_name = 'alembic_version'"
-            known = [s for s in await connection.scalars(text(tables)) if s in services]
-            if not known:
-                return {}
-            union = " union all ".join(f"select '{s}' as service, version_num from {s}.alembic_version" for s in known)
-            return {row.service: row.version_num for row in await connection.execute(text(union))}
-    finally:
-        await engine.dispose()
-
-
-async def require_schema(url: str, service: str) -> None:
-    """Raise SchemaMissing where a service's schema was never migrated, DatabaseUnavailable where it can't be asked."""
-    if service not in await current_heads(url, (service,)):
-        raise SchemaMissing
 
 
 async def upgrade(service: str, url: str) -> None:

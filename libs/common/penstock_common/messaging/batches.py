@@ -31,7 +31,8 @@ class Batches:
                 await done
             except asyncio.CancelledError:
                 self._waiting.pop(id(message), None)
-                await asyncio.shield(self._delivery.settler.hand_back(message))
+                if not message.settled:
+                    await asyncio.shield(self._delivery.settler.hand_back(message))
                 raise
 
     async def _work(self) -> None:

@@ -72,17 +72,17 @@ class Delivery:
         with self.inflight.holding(*messages):
             try:
                 opened = [m for m in messages if await self._opened(m, lane)]
-                if not opened:
+                if len(opened) > 1:
+                    await self._call(call, opened, lane)
+                    for message in opened:
+                        await self._ack(message, lane)
                     return
-                await self._call(call, opened, lane)
             except asyncio.CancelledError:
-                await asyncio.shield(asyncio.gather(*(self.settler.hand_back(m) for m in messages)))
+                back = (self.settler.hand_back(m) for m in messages if not m.settled)
+                await asyncio.shield(asyncio.gather(*back))
                 raise
             except Exception as error:
                 log.warning("batch.failed", consumer=lane.name, size=len(messages), reason=describe(error))
-            else:
-                await asyncio.gather(*(self._ack(m, lane) for m in opened))
-                return
         for message in opened:
             await self._run_opened(call, message, lane)
 

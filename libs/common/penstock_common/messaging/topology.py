@@ -48,6 +48,8 @@ class Topic:
     stream: str = ""
     """The stream that stores it; empty for queries and broadcasts."""
     wire: Wire = Wire.JSON
+    reply: type[Contract] | None = None
+    """What a query is answered with, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

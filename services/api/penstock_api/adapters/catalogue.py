@@ -24,12 +24,6 @@ update api.catalogue set version = :version, models = cast(:models as jsonb) whe
 READ = text("select version, models::text as models from api.catalogue where version > :version")
 
 
-async def keep(connection: AsyncConnection, event: CatalogueChanged) -> None:
-    """Keep the catalogue for processes that start later; an older version changes nothing."""
-    given = {"version": event.version, "models": msgspec.json.encode(event.models).decode()}
-    await connection.execute(KEEP, given)
-
-
 class Catalogue:
     """The newest catalogue that this process heard of, or read."""
 
@@ -42,8 +36,8 @@ class Catalogue:
         self._rereading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load the catalogue, and follow changes. Raises DatabaseUnavailable, BusUnavailable."""
-        await self._end_subscription()
+        """Load the catalogue, and follow changes. Raises DatabaseUnavailable, BusUnavailable; then may be repeated."""
+        await self.stop()
         self._subscription = await self.bus.listen(CATALOGUE_CHANGED, self._on_change)
         await self.refresh()
         self._rereading = asyncio.create_task(every(REREAD_SECONDS, self.refresh, "catalogue.unread"))
@@ -53,7 +47,10 @@ class Catalogue:
         if self._rereading:
             self._rereading.cancel()
             await asyncio.gather(self._rereading, return_exceptions=True)
-        await self._end_subscription()
+        if self._subscription:
+            with contextlib.suppress(PenstockError):
+                await self._subscription.stop()
+        self._rereading = self._subscription = None
 
     def resolve(self, name: str) -> CatalogueModel | None:
         """The model of this name or alias."""
@@ -68,6 +65,12 @@ class Catalogue:
         self.models = tuple(sorted(event.models, key=lambda model: model.name))
         self.version = event.version
 
+    async def keep(self, connection: AsyncConnection, event: CatalogueChanged) -> None:
+        """Serve this catalogue, and keep it for processes that start later; an older version changes nothing."""
+        given = {"version": event.version, "models": msgspec.json.encode(event.models).decode()}
+        await connection.execute(KEEP, given)
+        self.take(event)
+
     async def refresh(self) -> None:
         """Read the kept catalogue if it is newer. Raises DatabaseUnavailable."""
         async with self.database.reading() as connection:
@@ -78,12 +81,6 @@ class Catalogue:
 
     async def _on_change(self, body: bytes) -> None:
         self.take(decode(CatalogueChanged, body))
-
-    async def _end_subscription(self) -> None:
-        if self._subscription:
-            with contextlib.suppress(PenstockError):
-                await self._subscription.stop()
-        self._subscription = None
 
 
 class Orders:

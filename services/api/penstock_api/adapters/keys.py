@@ -32,8 +32,8 @@ class Keys:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Load every key, and follow changes. Raises DatabaseUnavailable, BusUnavailable."""
-        await self._drop_subscriptions()
+        """Load every key, and follow changes. Raises DatabaseUnavailable, BusUnavailable; then may be repeated."""
+        await self._end()
         self._subscriptions = [await self.bus.listen(topic, self._on_change) for topic in (KEY_CREATED, KEY_REVOKED)]
         await self.refresh()
         self._tasks = [
@@ -43,10 +43,7 @@ class Keys:
 
     async def stop(self) -> None:
         """Stop following, and write what is known of use."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._drop_subscriptions()
+        await self._end()
         with contextlib.suppress(PenstockError):
             await self.flush()
 
@@ -116,6 +113,9 @@ class Keys:
         with contextlib.suppress(PenstockError):  # it is read again within seconds
             await self.refresh()
 
-    async def _drop_subscriptions(self) -> None:
-        subscriptions, self._subscriptions = self._subscriptions, []
-        await asyncio.gather(*(s.stop() for s in subscriptions), return_exceptions=True)
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        ending = [*self._tasks, *(subscription.stop() for subscription in self._subscriptions)]
+        self._tasks, self._subscriptions = [], []
+        await asyncio.gather(*ending, return_exceptions=True)

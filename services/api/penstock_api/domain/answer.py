@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from penstock_api.domain.channel import Channel, Misplaced
-from penstock_api.domain.errors import AnswerDiverged, AnswerTooLong
+from penstock_api.domain.errors import AnswerDiverged, AnswerTooLong, GenerationCancelled, GenerationFailed
 from penstock_common.contracts.generation import Outcome
 from penstock_common.contracts.stream import Delta, Ended, Frame, ToolCall, Whole, channel_key
 from penstock_common.errors import PenstockError
@@ -53,6 +53,27 @@ class Answer:
     def end(self) -> Ended | None:
         """The last frame, once everything before it is here."""
         return None if self.gapped else self._ended
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.broken is not None or self.end is not None
+
+    @property
+    def failure(self) -> PenstockError | None:
+        """Why the answer is over without having succeeded; None where it did, or goes on."""
+        ended = self.end
+        if self.broken or ended is None or ended.outcome == Outcome.SUCCEEDED:
+            return self.broken
+        return GenerationFailed(ended.failure) if ended.failure else GenerationCancelled()
+
+    def success(self) -> Ended:
+        """The end of an answer that is over. Raises whatever kept it from succeeding."""
+        if failure := self.failure:
+            raise failure
+        ended = self.end
+        assert ended is not None
+        return ended
 
     @property
     def has_news(self) -> bool:

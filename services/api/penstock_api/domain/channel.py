@@ -20,7 +20,7 @@ class LogprobToken(msgspec.Struct):
 _token = msgspec.json.Decoder(LogprobToken).decode
 
 
-class Misplaced(Exception):  # noqa: N818 (a fact, not an error)
+class Misplaced(Exception):
     """Something before this text has not arrived."""
 
 

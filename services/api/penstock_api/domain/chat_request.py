@@ -174,9 +174,7 @@ def _check_members(request: ChatRequest) -> None:
     if request.stream_options and not request.stream:
         raise InvalidRequest("`stream_options` is only allowed when `stream` is true.", "stream_options")
     if request.max_tokens and request.max_completion_tokens:
-        raise InvalidRequest(
-            "Set `max_tokens` or `max_completion_tokens`, not both: they mean the same.", "max_tokens"
-        )
+        raise InvalidRequest("Set `max_tokens` or `max_completion_tokens`, not both: they mean the same.", "max_tokens")
     if request.top_logprobs and not request.logprobs:
         raise InvalidRequest("`top_logprobs` needs `logprobs` to be true.", "top_logprobs")
     if request.tool_choice and request.tool_choice != "none" and not request.tools:

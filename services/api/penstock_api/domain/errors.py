@@ -52,6 +52,14 @@ class Busy(PenstockError):
     retry_after = 1.0
 
 
+class Starting(PenstockError):
+    """This process is still starting; try again in a moment."""
+
+    code = "api.starting"
+    fault = Fault.UNAVAILABLE
+    retry_after = 1.0
+
+
 class Stopping(PenstockError):
     """This process is stopping; send the request again, and another one takes it."""
 
@@ -106,7 +114,7 @@ class GenerationFailed(PenstockError):
         self.failure = failure
 
 
-class ClientLeft(Exception):  # noqa: N818 (a fact, not an error)
+class ClientLeft(Exception):
     """Nobody reads the answer any more."""
 
 

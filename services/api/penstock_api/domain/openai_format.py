@@ -53,6 +53,11 @@ def error_object(failure: Failure, param: str | None = None) -> dict[str, Any]:
     }
 
 
+def failure_event(failure: Failure) -> bytes:
+    """The event that tells of a failure in mid-stream; no mark of the end follows it."""
+    return b"data: " + encode(error_object(failure)) + b"\n\n"
+
+
 def usage_of(tokens: Tokens) -> dict[str, Any]:
     """Token counts as OpenAI's `usage`."""
     return {
@@ -130,10 +135,6 @@ class EventWriter:
             usage = encode(usage_of(ended.tokens))
             parts.append(b"id: %b\ndata: %b" % (position, self._head) + b'],"usage":' + usage + b"}\n\n")
         return b"".join([*parts, DONE])
-
-    def failure(self, failure: Failure) -> bytes:
-        """The event that tells of a failure; no mark of the end follows."""
-        return b"data: " + encode(error_object(failure)) + b"\n\n"
 
     def _greeting(self, choice: int, position: bytes) -> Iterator[bytes]:
         if choice not in self._greeted:

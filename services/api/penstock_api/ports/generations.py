@@ -32,8 +32,6 @@ class Generation(Protocol):
 
     answer: Answer
     accepted_at: datetime
-    left: bool
-    """Whether the client went away."""
 
     def leave(self) -> None:
         """The client went away."""
@@ -42,7 +40,7 @@ class Generation(Protocol):
         """How long it is still worth waiting for the answer."""
 
     async def changed(self) -> None:
-        """Return when something arrived, or the client left."""
+        """Return when something arrived. Raises ClientLeft."""
 
 
 class Generations(Protocol):
@@ -54,8 +52,11 @@ class Generations(Protocol):
     def end(self, generation: Generation) -> None:
         """The client has its answer, or nobody waits for it."""
 
-    def cancel(self, generation: Generation, reason: str) -> None:
-        """Stop a generation wherever it runs, as soon as the outbox takes it."""
+    def client_left(self, generation: Generation) -> None:
+        """Nobody reads the answer any more: stop the generation, unless it was asked to go on."""
+
+    def abandoned(self, generation: Generation) -> None:
+        """The answer can't be used: stop a generation that still runs."""
 
     def lost(self, generation: Generation) -> None:
         """Nothing was heard of a generation until its deadline."""

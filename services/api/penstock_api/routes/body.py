@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from penstock_api.domain.errors import BodyTooLarge, BodyTooSlow, ClientLeft, InvalidRequest
@@ -44,15 +45,15 @@ async def read_body(scope: Scope, receive: Receive, limit: int = MAX_BYTES) -> b
             return b"".join(parts)
 
 
-async def refuse(response_parts: tuple[int, list[tuple[bytes, bytes]], bytes], receive: Receive, send: Send) -> None:
+async def refuse(response: Response, receive: Receive, send: Send) -> None:
     """Answer a request whose body was not read to its end.
 
     A client that is still sending would take a closed connection for a network failure: the answer goes out first, and
     what still comes is thrown away for a moment.
     """
-    status, headers, body = response_parts
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             await _drain(receive)

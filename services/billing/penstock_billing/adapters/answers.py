@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
+from penstock_billing.adapters.usage import SqlUsage
 from penstock_common.contracts.base import decode, encode
 from penstock_common.contracts.billing import ReadUsage
 from penstock_common.topology import READ_USAGE
-
-from penstock_billing.adapters.usage import SqlUsage
 
 
 def usage_answer(usage: SqlUsage) -> Callable[[bytes], Awaitable[bytes]]:

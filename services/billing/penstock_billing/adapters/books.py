@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic
 
-from penstock_common.db.transaction import Database, Transaction
-
 from penstock_billing.adapters.ledger import SqlLedger
 from penstock_billing.adapters.prices import SqlPrices
 from penstock_billing.ports import M
+from penstock_common.db.transaction import Database, Transaction
 
 
 class SqlBooks(Generic[M]):

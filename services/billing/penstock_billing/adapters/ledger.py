@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from penstock_common.ids import uuid7
 from prometheus_client import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penstock_billing.domain.entries import Book, Entry
+from penstock_billing.domain.entries import Book, Entry, Known
 from penstock_billing.domain.errors import EntryDiffers
+from penstock_common.ids import uuid7
 
 log = structlog.get_logger()
 REPEATED = Counter("penstock_billing_repeated_entries", "Entries that were in the book already", ["book", "same"])
@@ -61,6 +61,13 @@ join unnest(cast(:book as text[]), cast(:source_key as text[])) as g(book, sourc
 """
 
 
+FIND = """
+select id, measure, array_agg(account) as accounts, array_agg(amount_nano) as amounts
+from billing.entries join billing.postings on entry_id = id
+where book = :book and source_key = :source_key group by id
+"""
+
+
 class SqlLedger:
     """The books in one transaction."""
 
@@ -80,6 +87,14 @@ class SqlLedger:
         if repeated := [entry for id_, entry in by_id.items() if id_ not in written]:
             await self._compare(repeated)
         return {row.source_key for row in rows}
+
+    async def find(self, book: Book, source_key: str) -> Known:
+        """The entry under a source key. Raises LookupError."""
+        given = {"book": book.value, "source_key": source_key}
+        row = (await self.connection.execute(text(FIND), given)).one_or_none()
+        if row is None:
+            raise LookupError(f"no entry {source_key} in the {book.value} book")
+        return Known(row.id, row.measure, dict(zip(row.accounts, row.amounts, strict=True)))
 
     async def _compare(self, repeated: Sequence[Entry]) -> None:
         given = {"book": [e.book.value for e in repeated], "source_key": [e.source_key for e in repeated]}

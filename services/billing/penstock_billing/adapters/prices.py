@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 
 import msgspec
-from penstock_common.contracts.catalogue import CatalogueModel, Price
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_billing.domain.errors import PriceDiffers
+from penstock_common.contracts.catalogue import CatalogueModel, Price
 
 NUMBERS = "version, currency, input_nano, output_nano, cached_input_nano, provider_input_nano, provider_output_nano"
 NAMED = f"select {NUMBERS} from billing.prices where version = any(:versions)"

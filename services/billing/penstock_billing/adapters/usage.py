@@ -1,10 +1,10 @@
 """Usage, summed over the customer book."""
 
-from penstock_common.contracts.billing import ReadUsage, UsageReport
-from penstock_common.db.transaction import Database
 from sqlalchemy import text
 
 from penstock_billing.domain.usage import ANSWERED, UsageRow, report
+from penstock_common.contracts.billing import ReadUsage, UsageReport
+from penstock_common.db.transaction import Database
 
 SUMS = """
 select model, currency,

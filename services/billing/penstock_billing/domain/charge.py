@@ -1,19 +1,20 @@
 """How the end of a request becomes entries of the two books."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from penstock_common.contracts.billing import UsageRecorded
-from penstock_common.contracts.catalogue import Price
-from penstock_common.contracts.generation import AttemptCosted, GenerationCompleted
-
-from penstock_billing.domain.entries import COST, REVENUE, Book, Entry, customer_account, provider_account
+from penstock_billing.domain.entries import COST, REVENUE, Book, Entry, Known, customer_account, provider_account
 from penstock_billing.domain.errors import PriceUnknown, Unpriced
 from penstock_billing.domain.money import charge_nano, cost_nano
+from penstock_common.contracts.billing import UsageRecorded
+from penstock_common.contracts.catalogue import Price
+from penstock_common.contracts.generation import AttemptCosted, GenerationCompleted, Measure
 
 NO_PRICE = 0
 """The version that a request names which ended before it had a model."""
+UNKNOWN = "unknown"
+"""The provider of an attempt that died with its process."""
 FREE = Price(version=NO_PRICE, currency="USD", input_nano=0, output_nano=0, cached_input_nano=0)
 
 
@@ -73,13 +74,12 @@ def charge_for(event: GenerationCompleted, price: Price) -> Charge:
         occurred_at=event.completed_at,
         postings={customer_account(event.tenant): amount, REVENUE: -amount},
     )
-    return Charge(customer, cost_for(event, price), _fact(event, price, amount))
+    provider = cost_for(event, price) if event.provider else None
+    return Charge(customer, provider, _fact(event, price, amount))
 
 
-def cost_for(event: GenerationCompleted | AttemptCosted, price: Price) -> Entry | None:
-    """What an attempt costs us; None where no provider was chosen."""
-    if not event.provider:
-        return None
+def cost_for(event: GenerationCompleted | AttemptCosted, price: Price) -> Entry:
+    """What an attempt costs us."""
     completed = event if isinstance(event, GenerationCompleted) else None
     amount = cost_nano(event.tokens, price)
     return Entry(
@@ -96,7 +96,21 @@ def cost_for(event: GenerationCompleted | AttemptCosted, price: Price) -> Entry 
         currency=price.currency,
         price_version=event.price_version,
         occurred_at=event.completed_at,
-        postings={COST: amount, provider_account(event.provider): -amount},
+        postings={COST: amount, provider_account(event.provider or UNKNOWN): -amount},
+    )
+
+
+def correction(entry: Entry, known: Known) -> Entry | None:
+    """What turns the estimate that stands for an attempt into its cost; None where what stands is no estimate."""
+    if known.measure != Measure.ESTIMATED or entry.tokens.measure is Measure.ESTIMATED:
+        return None
+    accounts = entry.postings.keys() | known.postings.keys()
+    moved = {a: entry.postings.get(a, 0) - known.postings.get(a, 0) for a in sorted(accounts)}
+    return replace(
+        entry,
+        source_key=f"{entry.source_key}/corrected",
+        postings={a: amount for a, amount in moved.items() if amount or a in entry.postings},
+        corrects=known.id,
     )
 
 

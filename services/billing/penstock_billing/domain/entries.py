@@ -1,15 +1,12 @@
 """Entries of the ledger: what happened, and the postings that sum to zero."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from penstock_common.contracts.generation import Tokens
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Book(StrEnum):
@@ -52,7 +49,7 @@ class Entry:
     currency: str
     price_version: int
     occurred_at: datetime
-    postings: "Mapping[str, int]"
+    postings: Mapping[str, int]
     """Nano units by account; they sum to zero."""
     corrects: UUID | None = None
 
@@ -62,3 +59,12 @@ class Entry:
         t = self.tokens
         counts = (t.prompt, t.completion, t.cached, t.measure.value)
         return (self.attempt, self.outcome, self.currency, self.price_version, *counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An entry that is in the book already."""
+
+    id: UUID
+    measure: str
+    postings: Mapping[str, int]

@@ -1,9 +1,8 @@
 """What tokens cost: integers of 10^-9 of a currency, never floats."""
 
+from penstock_billing.domain.errors import TokensImpossible
 from penstock_common.contracts.catalogue import Price
 from penstock_common.contracts.generation import Tokens
-
-from penstock_billing.domain.errors import TokensImpossible
 
 
 def charge_nano(tokens: Tokens, price: Price) -> int:

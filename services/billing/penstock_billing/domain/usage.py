@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penstock_billing.domain.errors import CurrenciesMixed
 from penstock_common.contracts.billing import ModelUsage, UsageReport
 from penstock_common.contracts.generation import Outcome
-
-from penstock_billing.domain.errors import CurrenciesMixed
 
 ANSWERED = (Outcome.SUCCEEDED, Outcome.PARTIAL)
 """Outcomes that count as a request in usage; a cancelled one counts where it used tokens."""

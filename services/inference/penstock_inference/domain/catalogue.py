@@ -1,11 +1,27 @@
-"""The model catalogue as inference keeps it."""
+"""The model catalogue: what may be asked for, where it runs, what it costs. Each change makes a new snapshot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
-from penstock_common.contracts.catalogue import CatalogueModel, Price
+from penstock_common.contracts.catalogue import CatalogueChanged, CatalogueModel, Price, RegisterModel
+from penstock_inference.domain.checks import checked, checked_url, refuse
+from penstock_inference.domain.dialects import dialect_of
 
 SIM = "sim"
 COMPATIBLE = "openai-compatible"
+
+
+class Origin(StrEnum):
+    """Who registered a model."""
+
+    BUILTIN = "builtin"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    OPERATOR = "operator"
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +32,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """`sim` or `openai-compatible`."""
     price: Price
     dialect: str = ""
-    """Which flavour of the OpenAI API its engine speaks; a name of `domain.dialects`."""
+    """Which flavour of the OpenAI API its engine speaks: a name of `domain.dialects`; empty for `sim`."""
     url: str = ""
     """The engine's base URL, up to and with `/v1`."""
     upstream_model: str = ""
@@ -30,6 +46,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     created: int = 0
     """Unix seconds of its first registration."""
     enabled: bool = True
+    """A removed model keeps its row, and with it the version of its last price."""
+    origin: Origin = Origin.OPERATOR
 
     @property
     def simulated(self) -> bool:
@@ -54,3 +72,86 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             simulated=self.simulated,
             created=self.created,
         )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All models at one version, the removed ones among them."""
+
+    version: int = 0
+    models: Mapping[str, Model] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> dict[str, Model]:
+        """Models in service by name and by alias."""
+        served = [model for model in self.models.values() if model.enabled]
+        return {alias: m for m in served for alias in m.aliases} | {m.name: m for m in served}
+
+    def resolve(self, name: str) -> Model | None:
+        """The model in service under a name or alias."""
+        return self.names.get(name)
+
+    def changed(self, model: Model) -> "Snapshot":
+        """With this model; the same catalogue where it is in it already."""
+        if self.models.get(model.name) == model:
+            return self
+        return replace(self, models={**self.models, model.name: model})
+
+    def published(self) -> CatalogueChanged:
+        """What other services are told."""
+        served = sorted((m for m in self.models.values() if m.enabled), key=lambda m: m.name)
+        return CatalogueChanged(version=self.version, models=[m.published() for m in served])
+
+
+def registered(catalogue: Snapshot, command: RegisterModel, origin: Origin, now: int) -> Snapshot:
+    """With this model, new or replaced; `now` in Unix seconds. Raises ModelRefused for what can't be served."""
+    checked(command)
+    known = catalogue.models.get(command.name)
+    for name in (command.name, *command.aliases):
+        holder = catalogue.resolve(name)
+        if holder and holder.name != command.name:
+            refuse(f"the name {name} belongs to the model {holder.name}")
+    simulated = command.engine == SIM
+    url = "" if simulated else checked_url(command.url)
+    model = Model(
+        name=command.name,
+        engine=SIM if simulated else COMPATIBLE,
+        dialect="" if simulated else dialect_of(command.engine, url),
+        url=url,
+        upstream_model=command.upstream_model or (command.name.rpartition("/")[2] if simulated else command.name),
+        secret=command.secret,
+        aliases=tuple(command.aliases),
+        context_tokens=command.context_tokens,
+        capabilities=tuple(command.capabilities),
+        created=known.created if known else now,
+        origin=origin,
+        price=price_of(catalogue, command),
+    )
+    return catalogue.changed(model)
+
+
+def removed(catalogue: Snapshot, name: str, origin: Origin = Origin.OPERATOR) -> Snapshot:
+    """Without this model; the same catalogue where it is not served."""
+    known = catalogue.models.get(name)
+    if known is None or not known.enabled:
+        return catalogue
+    return catalogue.changed(msgspec.structs.replace(known, enabled=False, origin=origin))
+
+
+def price_of(catalogue: Snapshot, command: RegisterModel) -> Price:
+    """The model's price: the one it has where the numbers are the same, else a version that no price ever had."""
+    cached = command.input_nano // 2 if command.cached_input_nano is None else command.cached_input_nano
+    known = catalogue.models.get(command.name)
+    price = Price(
+        version=known.price.version if known else 0,
+        currency=command.currency,
+        input_nano=command.input_nano,
+        output_nano=command.output_nano,
+        cached_input_nano=cached,
+        provider_input_nano=command.provider_input_nano,
+        provider_output_nano=command.provider_output_nano,
+    )
+    if known and known.price == price:
+        return price
+    newest = max((model.price.version for model in catalogue.models.values()), default=0)
+    return msgspec.structs.replace(price, version=newest + 1)

@@ -122,9 +122,7 @@ class End:
         return last
 
 
-def attempt_costed(
-    command: GenerateText, attempt: int, place: Place, tokens: Tokens, at: datetime
-) -> AttemptCosted:
+def attempt_costed(command: GenerateText, attempt: int, place: Place, tokens: Tokens, at: datetime) -> AttemptCosted:
     """The provider's side of an attempt that no customer pays for."""
     return AttemptCosted(
         request_id=command.request_id,

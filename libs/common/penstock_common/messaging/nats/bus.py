@@ -158,6 +158,7 @@ class NatsBus:
             subscription = await self.connection.client.subscribe(
                 subject, queue, cb=on, pending_msgs_limit=PENDING_MESSAGES
             )
+            await self.connection.client.flush(timeout=2)  # from now on the server knows of it
         return _Plain(subscription)
 
 

@@ -28,8 +28,8 @@ class RabbitBus:
 
     @property
     def connected(self) -> bool:
-        """Whether messages can leave now."""
-        return self.link.connected and all(c.open for c in (self._publisher, self._sender, self._asker))
+        """Whether messages can leave, and what listens and answers here hears them; lanes apart."""
+        return self.link.usable
 
     async def connect(self) -> None:
         """Connect; keeps reconnecting by itself afterwards. Raises BusUnavailable if it can't be reached now."""

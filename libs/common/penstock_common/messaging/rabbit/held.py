@@ -21,8 +21,8 @@ Setup = Callable[[Channel], Awaitable[None]]
 class Held:
     """Survives a lost connection, a channel error and a consumer that the server cancelled."""
 
-    def __init__(self, link: Link, name: str, setup: Setup, *, confirms: bool = False) -> None:
-        self.link, self.name, self._setup, self._confirms = link, name, setup, confirms
+    def __init__(self, link: Link, name: str, setup: Setup, *, confirms: bool = False, vital: bool = True) -> None:
+        self.link, self.name, self._setup, self._confirms, self._vital = link, name, setup, confirms, vital
         self.channel: Channel | None = None
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -36,10 +36,13 @@ class Held:
     async def start(self) -> None:
         """Set up once, then keep it. Raises BusUnavailable; `__cause__` has the server's reason."""
         await self._open()
+        if self._vital:
+            self.link.vital.add(self)
         self._keeper = asyncio.create_task(self._keep(), name=f"rabbit {self.name}")
 
     async def release(self) -> None:
         """Set up no more; the channel stays, for what is still to be settled on it."""
+        self.link.vital.discard(self)
         if self._keeper:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 import aiormq
 import structlog
@@ -51,11 +52,21 @@ async def unavailable(timeout: float) -> AsyncIterator[None]:
         raise BusUnavailable(describe(error)) from error
 
 
+class Channel(Protocol):
+    """What is set up on a connection."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it is set up now."""
+
+
 class Link:
     """The connection of one process; reconnects until it is closed."""
 
     def __init__(self, url: str, name: str) -> None:
         self.url = str(URL(url).update_query(heartbeat=str(HEARTBEAT), name=name))
+        self.vital: set[Channel] = set()
+        """The channels without which the connection is of no use."""
         self._connection: Connection | None = None
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -64,6 +75,11 @@ class Link:
     def connected(self) -> bool:
         """Whether the connection is up now."""
         return self._up.is_set() and self._connection is not None and self._connection.is_opened
+
+    @property
+    def usable(self) -> bool:
+        """Whether every vital channel is set up now."""
+        return self.connected and all(channel.open for channel in self.vital)
 
     async def connect(self) -> None:
         """Connect once, then stay connected. Raises BusUnavailable."""

@@ -26,7 +26,7 @@ class Pull:
 
     def __init__(self, link: Link, pulse: Pulse, lane: Consumer, deliver: Deliver) -> None:
         self._link, self._pulse, self._lane, self._deliver = link, pulse, lane, deliver
-        self._held = Held(link, lane.name, self._consume)
+        self._held = Held(link, lane.name, self._consume, vital=False)
         self._running: set[asyncio.Task[None]] = set()
         self._received = 0
         self._tag = ""

@@ -1,6 +1,7 @@
 """Outbox, inbox, prices, and the append-only ledger."""
 
 from alembic import op
+
 from penstock_common.db.tables import messaging_tables_v1
 
 revision = "0001"

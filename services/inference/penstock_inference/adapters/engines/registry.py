@@ -1,6 +1,6 @@
 """Which engine runs a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class EngineRegistry:
     sim_folder: Path
     secrets: Secrets
     clock: Clock
-    times: EngineTimes = EngineTimes()
+    times: EngineTimes = field(default_factory=EngineTimes)
 
     def for_model(self, model: Model) -> Engine:
         """The engine that runs a model."""

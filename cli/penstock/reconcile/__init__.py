@@ -1,0 +1,1 @@
+"""Compares four records made apart: api's requests, inference's generations, the ledger, the engine's own count."""

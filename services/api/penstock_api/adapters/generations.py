@@ -1,0 +1,172 @@
+"""Accepts requests, and receives the answers of all of them in one inbox."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from penstock_api import metrics
+from penstock_api.adapters.cancels import Cancels
+from penstock_api.adapters.commands import outgoing_of
+from penstock_api.adapters.open_generation import OpenGeneration
+from penstock_api.adapters.recovery import Recovery
+from penstock_api.adapters.requests_log import RequestsLog
+from penstock_api.domain.errors import Busy, Stopping
+from penstock_api.ports.generations import Asked, Generation
+from penstock_common.clock import Clock
+from penstock_common.contracts.base import Decision, decode, encode
+from penstock_common.contracts.generation import CancelGeneration, FindRequest, GenerateText, OnDisconnect, RequestFound
+from penstock_common.contracts.stream import unpack
+from penstock_common.errors import BusUnavailable, ContractViolated, PenstockError
+from penstock_common.messaging.ports import Bus, Subscription
+from penstock_common.sealing import Sealer
+from penstock_common.topology import FIND_REQUEST
+
+log = structlog.get_logger()
+
+DEADLINE_SECONDS = 300.0
+PUBLISH_SECONDS = 1.8  # without the bus's word by then, the client hears 503 within two seconds
+LARGE_BODY = 256 * 1024  # bytes; sealing more than that would hold up the loop
+
+Table = dict[str, OpenGeneration]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where what this process learns of requests is written, off their path."""
+
+    requests: RequestsLog
+    cancels: Cancels
+
+
+class OpenGenerations:
+    """Every request that this process holds open, by its id."""
+
+    def __init__(self, process: str, bus: Bus, sealer: Sealer, clock: Clock, outlets: Outlets, max_open: int) -> None:
+        self.process, self.bus, self.sealer, self.clock = process, bus, sealer, clock
+        self.outlets, self.max_open = outlets, max_open
+        self._open: Table = {}
+        self._closing = False
+        self._recovery = Recovery(process, bus, self._open)
+        self._subscriptions: list[Subscription] = []
+
+    async def start(self) -> None:
+        """Open the inbox. Raises BusUnavailable."""
+        self._subscriptions = [
+            await self.bus.receive(self.process, self._receive),
+            await self.bus.answer(FIND_REQUEST, self._find, everyone=True),
+        ]
+        self._recovery.start()
+
+    async def stop(self) -> None:
+        """Accept and receive no more."""
+        self._closing = True
+        await self._recovery.stop()
+        await asyncio.gather(*(s.stop() for s in self._subscriptions), return_exceptions=True)
+
+    async def begin(self, asked: Asked) -> Generation:
+        """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge."""
+        if self._closing:
+            raise Stopping
+        if len(self._open) >= self.max_open:
+            raise Busy
+        command = await self._command(asked)
+        outgoing = outgoing_of(command, asked.traceparent)
+        generation = OpenGeneration(command, DEADLINE_SECONDS)
+        if not self.bus.connected:
+            self.outlets.requests.refused(command, self.clock.now())
+            raise BusUnavailable
+        self._open[str(asked.request_id)] = generation
+        metrics.OPEN.inc()
+        try:
+            await self.bus.publish(outgoing, PUBLISH_SECONDS)
+        except BaseException as error:
+            self.end(generation)
+            self._unaccepted(command, error)
+            raise
+        self.outlets.requests.accepted(command)
+        return generation
+
+    def end(self, generation: Generation) -> None:
+        """The client has its answer, or nobody waits for it."""
+        assert isinstance(generation, OpenGeneration)
+        if self._open.pop(str(generation.command.request_id), None):
+            metrics.OPEN.dec()
+        if generation.recovering:
+            generation.recovering.cancel()
+
+    def client_left(self, generation: Generation) -> None:
+        """Nobody reads the answer any more: stop the generation, unless it was asked to go on."""
+        assert isinstance(generation, OpenGeneration)
+        if generation.command.on_disconnect is OnDisconnect.CANCEL:
+            self._cancel(generation.command, "the client left")
+
+    def abandoned(self, generation: Generation) -> None:
+        """The answer can't be used: stop a generation that still runs."""
+        assert isinstance(generation, OpenGeneration)
+        if generation.answer.end is None:
+            self._cancel(generation.command, "the answer could not be relayed")
+
+    def lost(self, generation: Generation) -> None:
+        """Nothing was heard of a generation until its deadline."""
+        assert isinstance(generation, OpenGeneration)
+        log.error("generation.lost", request_id=str(generation.command.request_id))
+        self.outlets.requests.lost(generation.command, self.clock.now())
+
+    async def _find(self, body: bytes) -> bytes | None:
+        """Answer only for what is open here."""
+        request_id = decode(FindRequest, body).request_id
+        if str(request_id) not in self._open:
+            return None
+        return encode(RequestFound(request_id=request_id, process=self.process))
+
+    def _receive(self, key: str, body: bytes) -> None:
+        generation = self._open.get(key)
+        if generation is None:
+            return
+        try:
+            generation.feed(unpack(body))
+        except ContractViolated as error:
+            log.error("stream.unreadable", request_id=key, reason=error.message)
+            return
+        if generation.answer.gapped:
+            self._recovery.begin(generation)
+
+    def _unaccepted(self, command: GenerateText, error: BaseException) -> None:
+        """No word came from the bus: it may have the request all the same, and nobody waits for its answer."""
+        self.outlets.requests.refused(command, self.clock.now())
+        if isinstance(error, BusUnavailable) or not isinstance(error, PenstockError):
+            self._cancel(command, "it was refused: the bus gave no word in time")
+
+    def _cancel(self, command: GenerateText, reason: str) -> None:
+        self.outlets.cancels.add(CancelGeneration(request_id=command.request_id, tenant=command.tenant, reason=reason))
+
+    async def _command(self, asked: Asked) -> GenerateText:
+        now = self.clock.now()
+        sealed, mac = await beside_loop(len(asked.body) >= LARGE_BODY, lambda: self._sealed(asked))
+        return GenerateText(
+            request_id=asked.request_id,
+            tenant=asked.tenant,
+            key_id=asked.key_id,
+            model=asked.model,
+            catalogue_version=asked.catalogue_version,
+            sealed=sealed,
+            body_mac=mac,
+            streamed=asked.streamed,
+            reply_to=self.process,
+            accepted_at=now,
+            deadline=now + timedelta(seconds=DEADLINE_SECONDS),
+            on_disconnect=asked.on_disconnect,
+            decisions=[*asked.decisions, Decision("accept", "interactive", self.process)],
+        )
+
+    def _sealed(self, asked: Asked) -> tuple[bytes, str]:
+        context = str(asked.request_id)
+        return self.sealer.seal(asked.tenant, context, asked.body), self.sealer.mac(asked.tenant, asked.body)
+
+
+async def beside_loop(beside: bool, work: Callable[[], tuple[bytes, str]]) -> tuple[bytes, str]:
+    """Run small work here, large work in a thread."""
+    return await asyncio.to_thread(work) if beside else work()

@@ -1,0 +1,93 @@
+"""Asks again for what did not arrive: first whoever generates it, then the row that records its end."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from penstock_api import metrics
+from penstock_api.adapters.commands import republished
+from penstock_api.adapters.open_generation import SILENCE_SECONDS, OpenGeneration
+from penstock_common.contracts.base import decode, encode
+from penstock_common.contracts.generation import AttachGeneration, GenerationState, ReadGeneration
+from penstock_common.errors import BusUnavailable, NoAnswer, PenstockError
+from penstock_common.messaging.ports import Bus
+from penstock_common.topology import ATTACH_GENERATION, READ_GENERATION
+
+log = structlog.get_logger()
+
+TICK = 0.25  # seconds
+OWNER_SECONDS = 0.5  # an owner answers within 300 ms
+ROW_SECONDS = 1.0
+AGAIN_SECONDS = 1.0  # between two questions about a known gap
+UNKNOWN_LIMIT = 2  # times that inference may know nothing of a request before it is published again
+
+
+class Recovery:
+    """Looks after the open generations of a process."""
+
+    def __init__(self, process: str, bus: Bus, generations: dict[str, OpenGeneration]) -> None:
+        self.process, self.bus, self.generations = process, bus, generations
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Watch no more."""
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def begin(self, generation: OpenGeneration) -> None:
+        """Ask for what is missing, unless that is under way."""
+        if generation.recovering is None:
+            generation.recovering = asyncio.create_task(self._recover(generation))
+
+    async def _watch(self) -> None:
+        loop, connected = asyncio.get_running_loop(), True
+        while True:
+            await asyncio.sleep(TICK)
+            came_back, connected = self.bus.connected and not connected, self.bus.connected
+            now = loop.time()
+            for generation in list(self.generations.values()):
+                if came_back or now >= generation.check_at:
+                    self.begin(generation)
+
+    async def _recover(self, generation: OpenGeneration) -> None:
+        try:
+            await self._ask(generation)
+        except (BusUnavailable, NoAnswer) as error:
+            log.info("recovery.delayed", request_id=str(generation.command.request_id), reason=error.message)
+        except PenstockError as error:
+            log.warning("recovery.failed", request_id=str(generation.command.request_id), reason=error.message)
+        finally:
+            wait = AGAIN_SECONDS if generation.answer.gapped else SILENCE_SECONDS
+            generation.check_at = asyncio.get_running_loop().time() + wait
+            generation.recovering = None
+
+    async def _ask(self, generation: OpenGeneration) -> None:
+        heard = generation.heard
+        metrics.RECOVERIES.labels("owner").inc()
+        attach = AttachGeneration(
+            request_id=generation.command.request_id, reply_to=self.process, offsets=generation.answer.offsets()
+        )
+        await self.bus.broadcast(ATTACH_GENERATION, encode(attach, ATTACH_GENERATION.wire))
+        await asyncio.sleep(OWNER_SECONDS)
+        if generation.heard > heard and not generation.answer.gapped:
+            return
+        metrics.RECOVERIES.labels("row").inc()
+        read = ReadGeneration(request_id=generation.command.request_id, reply_to=self.process)
+        body = await self.bus.query(READ_GENERATION, encode(read, READ_GENERATION.wire), ROW_SECONDS)
+        state = decode(GenerationState, body, READ_GENERATION.wire)
+        if state.outcome == "unknown":
+            await self._unknown(generation)
+
+    async def _unknown(self, generation: OpenGeneration) -> None:
+        """A first execution writes no row, so one such answer says little: it may wait for its turn."""
+        generation.unknown += 1
+        if generation.unknown == UNKNOWN_LIMIT:
+            metrics.RECOVERIES.labels("publish").inc()
+            await self.bus.publish(republished(generation.command))

@@ -1,0 +1,151 @@
+"""The history of requests, `api.requests`: ids and decisions, no text; written off the path of the requests."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_api import metrics
+from penstock_common.contracts.generation import GenerateText, GenerationCompleted
+from penstock_common.db.transaction import Database
+from penstock_common.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
+
+KEPT = 50_000  # rows that wait while the database is away; a dropped one is made from its end
+BATCH = 1_000
+PAUSE_SECONDS = 0.25
+
+COLUMNS = {
+    "request_id": "uuid",
+    "tenant": "uuid",
+    "key_id": "uuid",
+    "model": "text",
+    "streamed": "bool",
+    "lane": "text",
+    "status": "text",
+    "attempt": "int",
+    "prompt_tokens": "int",
+    "completion_tokens": "int",
+    "decisions": "text",
+    "accepted_at": "timestamptz",
+    "deadline": "timestamptz",
+    "ended_at": "timestamptz",
+}
+NAMES = ", ".join(COLUMNS)
+INSERT = f"""
+insert into {{schema}}.requests as r ({NAMES})
+select {NAMES.replace("decisions", "cast(decisions as jsonb)")}
+from unnest({", ".join(f"cast(:{name} as {type_}[])" for name, type_ in COLUMNS.items())}) as g({NAMES})
+order by request_id
+on conflict (request_id) do update set
+  status = excluded.status, attempt = excluded.attempt, prompt_tokens = excluded.prompt_tokens,
+  completion_tokens = excluded.completion_tokens, decisions = excluded.decisions, ended_at = excluded.ended_at
+"""
+# What this process saw never replaces an end: that is inference's to say.
+SEEN = INSERT + "where r.status = 'accepted' and excluded.status <> 'accepted'"
+ENDED = INSERT + "where r.attempt <= excluded.attempt"
+
+Row = tuple[object, ...]
+
+
+class RequestsLog:
+    """Rows that wait in memory for the next statement."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._seen = SEEN.format(schema=database.schema)
+        self._ended = ENDED.format(schema=database.schema)
+        self._waiting: deque[Row] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self, seconds: float = 2.0) -> None:
+        """Write what waits, if the database takes it in time."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        with contextlib.suppress(TimeoutError, DatabaseUnavailable):
+            async with asyncio.timeout(seconds):
+                await self._write_all()
+
+    def accepted(self, command: GenerateText) -> None:
+        """The bus has the request."""
+        self._add(row_of(command, "accepted", None))
+
+    def refused(self, command: GenerateText, at: datetime) -> None:
+        """The bus gave no word: the client heard 503."""
+        self._add(row_of(command, "refused", at))
+
+    def lost(self, command: GenerateText, at: datetime) -> None:
+        """Nothing was heard until the deadline: the client heard 504."""
+        self._add(row_of(command, "lost", at))
+
+    async def record_ends(self, connection: AsyncConnection, events: Sequence[GenerationCompleted]) -> None:
+        """Write the ends that inference recorded; a missing row is made. One row a request, the newest attempt's."""
+        newest = {e.request_id: e for e in sorted(events, key=lambda e: e.attempt)}
+        await connection.execute(text(self._ended), columns_of([ended_row(e) for e in newest.values()]))
+
+    def _add(self, row: Row) -> None:
+        if len(self._waiting) >= KEPT:
+            self._waiting.popleft()
+            metrics.REQUEST_ROWS_DROPPED.inc()
+        self._waiting.append(row)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            try:
+                await self._write_all()
+            except DatabaseUnavailable as error:
+                log.warning("requests.waiting", count=len(self._waiting), reason=error.message)
+            except Exception:
+                log.exception("requests.unwritten")
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            newest = {row[0]: row for row in batch}  # one statement may touch a row once
+            try:
+                async with self.database.reading() as connection:
+                    await connection.execute(text(self._seen), columns_of(list(newest.values())))
+            except (DatabaseUnavailable, asyncio.CancelledError):
+                self._waiting.extendleft(reversed(batch))
+                raise
+
+
+def row_of(command: GenerateText, status: str, ended_at: datetime | None) -> Row:
+    """What this process saw of a request."""
+    c = command
+    trail = decisions_json(c.decisions)
+    ids = (c.request_id, c.tenant, c.key_id, c.model, c.streamed, c.lane)
+    return (*ids, status, 0, 0, 0, trail, c.accepted_at, c.deadline, ended_at)
+
+
+def ended_row(event: GenerationCompleted) -> Row:
+    """What inference recorded of a request."""
+    e = event
+    ids = (e.request_id, e.tenant, e.key_id, e.model, e.streamed, e.lane)
+    counts = (e.attempt, e.tokens.prompt, e.tokens.completion)
+    return (*ids, e.outcome.value, *counts, decisions_json(e.decisions), e.accepted_at, None, e.completed_at)
+
+
+def decisions_json(decisions: Sequence[object]) -> str:
+    """A decision trail as the jsonb column takes it."""
+    return msgspec.json.encode(decisions).decode()
+
+
+def columns_of(rows: Sequence[Row]) -> dict[str, list[object]]:
+    """Rows as parameters of one statement, one array a column."""
+    return {name: [row[i] for row in rows] for i, name in enumerate(COLUMNS)}

@@ -1,0 +1,102 @@
+"""Api put together: the only place where its parts are made."""
+
+from typing import Any
+
+from penstock_api.adapters.cancels import Cancels
+from penstock_api.adapters.catalogue import Catalogue, Orders
+from penstock_api.adapters.generations import OpenGenerations, Outlets
+from penstock_api.adapters.key_store import KeyTable
+from penstock_api.adapters.keys import Keys
+from penstock_api.adapters.local_keys import local_keys
+from penstock_api.adapters.requests_log import RequestsLog
+from penstock_api.adapters.usage import BillingUsage
+from penstock_api.routes.admin import admin_router
+from penstock_api.routes.application import make_application
+from penstock_api.routes.chat import ChatCompletions
+from penstock_api.routes.keys import keys_router
+from penstock_api.routes.models import models_router
+from penstock_api.routes.usage import usage_router
+from penstock_api.settings import Settings
+from penstock_api.subscribers import Deps, router
+from penstock_common.clock import SystemClock
+from penstock_common.db.heads import require_schema
+from penstock_common.db.partitions import Partitions
+from penstock_common.db.relay import Relay
+from penstock_common.db.transaction import Database
+from penstock_common.ids import uuid7
+from penstock_common.messaging.connect import make_bus
+from penstock_common.messaging.runtime import Runtime
+from penstock_common.ops import ops_routes
+from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_common.topology import PLATFORM
+
+
+class App:
+    """One api process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.started = settings, False
+        self.url = settings.database.url.get_secret_value()
+        clock, process = SystemClock(), f"api-{uuid7().hex}"
+        self.bus = make_bus(settings.bus.url.get_secret_value(), "api")
+        self.database = Database(self.url, "api", PLATFORM, pool_size=settings.database.pool_size)
+        self.partitions = Partitions(self.database)
+        self.relay = Relay(self.database, self.bus, "api")
+        self.key_table = KeyTable(self.database)
+        self.keys = Keys(self.key_table, self.bus, clock)
+        self.catalogue = Catalogue(self.database, self.bus)
+        self.outlets = Outlets(RequestsLog(self.database), Cancels(self.database))
+        sealer = Sealer(LocalKeyring(settings.keyring.path))
+        self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, settings.max_open)
+        deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
+        self.runtime = Runtime(self.bus, PLATFORM, router, deps)
+        self.asgi: Any = make_application(
+            ChatCompletions(self.keys, self.catalogue, self.generations),
+            [
+                models_router(self.keys, self.catalogue),
+                usage_router(self.keys, BillingUsage(self.bus)),
+                keys_router(self.keys, self.keys),
+                admin_router(self.keys, self.catalogue, Orders(self.database)),
+            ],
+            ops_routes(self.checks),
+            lambda: self.started,
+        )
+
+    async def start(self) -> None:
+        """Connect, load what requests are checked against, then receive."""
+        if not self.bus.connected:
+            await self.bus.connect()
+        await require_schema(self.url, "api")
+        bootstrap = self.settings.bootstrap
+        await self.key_table.ensure(local_keys(bootstrap.user_key_sha256, bootstrap.admin_key_sha256))
+        await self.partitions.start()
+        await self.relay.start()
+        await self.keys.start()
+        await self.catalogue.start()
+        self.outlets.requests.start()
+        self.outlets.cancels.start()
+        await self.generations.start()
+        await self.runtime.start()
+        self.started = True
+
+    async def stop(self) -> None:
+        """Receive no more, write and publish what waits, disconnect."""
+        await self.generations.stop()
+        await self.runtime.stop(self.settings.stop_grace)
+        await self.keys.stop()
+        await self.catalogue.stop()
+        await self.outlets.requests.stop()
+        await self.outlets.cancels.stop()
+        await self.relay.stop()
+        await self.partitions.stop()
+        await self.bus.close()
+        await self.database.close()
+
+    async def checks(self) -> dict[str, bool]:
+        """Whether each dependency answers now."""
+        return {"started": self.started, "bus": self.bus.connected, "database": await self.database.reachable()}
+
+
+def build(settings: Settings) -> App:
+    """A process from its settings."""
+    return App(settings)

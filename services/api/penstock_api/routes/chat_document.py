@@ -1,0 +1,72 @@
+"""What OpenAPI says of the chat route, which FastAPI does not see."""
+
+from typing import Any
+
+import msgspec
+
+from penstock_api.domain.chat_request import ChatRequest
+from penstock_api.routes.documents import openai_errors
+
+REFERENCE = "#/components/schemas/{name}"
+TEXT = {"type": "string"}
+COUNT = {"type": "integer", "minimum": 0}
+USAGE = {
+    "type": "object",
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+    "properties": {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT},
+}
+COMPLETION = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage"],
+    "properties": {
+        "id": TEXT | {"description": "`chatcmpl-` and the request id."},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": TEXT,
+        "choices": {"type": "array", "items": {"type": "object"}},
+        "usage": USAGE,
+    },
+    "example": {
+        "id": "chatcmpl-01936f3e-8f2a-7c31-9d2e-5b8f6a1c0d4e",
+        "object": "chat.completion",
+        "created": 1763719200,
+        "model": "sim/fast",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Water flows."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+    },
+}
+EXAMPLE = {"model": "sim/fast", "messages": [{"role": "user", "content": "What is a penstock?"}]}
+ON_DISCONNECT = {
+    "name": "x-penstock-on-disconnect",
+    "in": "header",
+    "description": "What becomes of the generation if its client leaves.",
+    "schema": {"enum": ["cancel", "continue"], "default": "cancel"},
+}
+STREAM = "Events of `chat.completion.chunk` objects, then `[DONE]`; an `error` event instead where it broke off."
+
+
+def describe_chat(document: dict[str, Any], path: str) -> None:
+    """Add the route and its schemas to an OpenAPI document."""
+    (reference,), schemas = msgspec.json.schema_components([ChatRequest], ref_template=REFERENCE)
+    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    body = {"schema": reference, "example": EXAMPLE}
+    answer = {
+        "description": "The answer, whole or as a stream.",
+        "headers": {"x-request-id": {"description": "The id of this request everywhere.", "schema": TEXT}},
+        "content": {
+            "application/json": {"schema": COMPLETION},
+            "text/event-stream": {"schema": TEXT | {"description": STREAM}},
+        },
+    }
+    errors = openai_errors(400, 401, 403, 404, 408, 413, 429, 503, 504)
+    operation = {
+        "tags": ["chat"],
+        "summary": "Create a chat completion",
+        "description": "As OpenAI's reference has it; members that are not listed here are passed to the engine.",
+        "operationId": "create_chat_completion",
+        "security": [{"API key": []}],
+        "parameters": [ON_DISCONNECT],
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {"200": answer} | {str(status): meaning for status, meaning in errors.items()},
+    }
+    document["paths"][path] = {"post": operation}

@@ -1,0 +1,26 @@
+"""What api is told at start."""
+
+from pydantic import Field
+
+from penstock_common.settings import FolderSettings, Section, ServiceSettings, service_config
+
+SHA256_HEX = r"^([0-9a-f]{64})?$"
+
+
+class BootstrapSettings(Section):
+    """Keys that exist from the first start on, as SHA-256 in hex; empty for none."""
+
+    user_key_sha256: str = Field(default="", pattern=SHA256_HEX)
+    admin_key_sha256: str = Field(default="", pattern=SHA256_HEX)
+
+
+class Settings(ServiceSettings):
+    """`PENSTOCK_API_…`."""
+
+    model_config = service_config("api")
+
+    keyring: FolderSettings
+    """The keys that seal text; shared with inference."""
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    max_open: int = Field(default=20_000, ge=1, le=1_000_000)
+    """Requests that this process holds open at once; more are answered 503."""

@@ -1,0 +1,36 @@
+"""Glue between events and what api keeps of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penstock_common.contracts.catalogue import CatalogueChanged
+from penstock_common.contracts.generation import GenerationCompleted
+from penstock_common.db.transaction import Database
+from penstock_common.messaging.router import Router
+
+router = Router("api")
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the handlers need; the callables write within the transaction that they are given."""
+
+    database: Database
+    record_ends: Callable[[AsyncConnection, Sequence[GenerationCompleted]], Awaitable[None]]
+    keep_catalogue: Callable[[AsyncConnection, CatalogueChanged], Awaitable[None]]
+
+
+@router.on_batch(GenerationCompleted, size=256, within_ms=100)
+async def on_generation_completed(events: Sequence[GenerationCompleted], deps: Deps) -> None:
+    """Write the ends into the history of requests."""
+    async with deps.database.transaction(events) as tx:
+        await deps.record_ends(tx.connection, tx.fresh)
+
+
+@router.on(CatalogueChanged)
+async def on_catalogue_changed(event: CatalogueChanged, deps: Deps) -> None:
+    """Keep the newest catalogue."""
+    async with deps.database.transaction(event) as tx:
+        await deps.keep_catalogue(tx.connection, event)

@@ -1,0 +1,112 @@
+"""Models that are served from the start: simulated, from the operator's file, and of engines found by their keys."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from penstock_common.contracts.catalogue import RegisterModel
+from penstock_inference.adapters.engines.session import EngineTimes, make_session, translated
+from penstock_inference.adapters.engines.watch import Watch
+from penstock_inference.adapters.models_file import FileModel, read_models_file
+from penstock_inference.domain.catalogue import Snapshot
+from penstock_inference.domain.checks import NAME, checked_url
+from penstock_inference.domain.errors import EngineGarbled, ModelRefused
+from penstock_inference.domain.known_models import DEEPSEEK, DEEPSEEK_KEY, OPENAI, OPENAI_KEY, OPENAI_URL, offered
+from penstock_inference.domain.seeding import Seeds, seeded, with_offered
+
+log = structlog.get_logger()
+
+MOST_MODELS = 200
+LIST_BYTES = 4 << 20
+LIST_SECONDS = 10.0
+
+Change = Callable[[Snapshot], Snapshot]
+
+
+class Offered(msgspec.Struct):
+    """One entry of an engine's `GET /models`."""
+
+    id: str
+
+
+class Offers(msgspec.Struct):
+    """An engine's `GET /models`."""
+
+    data: list[Offered] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Finds models; what to do with them is a change of the catalogue."""
+
+    models_file: Path | None = None
+    enabled: bool = False
+    """Whether engines are looked for in the environment."""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def seed(self) -> Change:
+        """What needs no asking. Raises ModelsFileInvalid; the change itself may raise ModelRefused."""
+        listed: Sequence[FileModel] = read_models_file(self.models_file) if self.models_file else ()
+        seeds = Seeds(
+            listed=[model.command() for model in listed if model.enabled],
+            disabled=frozenset(model.name for model in listed if not model.enabled),
+            found=self._found(),
+            asked=self.base_url,
+        )
+        return partial(seeded, seeds=seeds, now=int(time.time()))
+
+    async def ask(self) -> Change:
+        """The models that the engine at `base_url` says it has. Raises what an engine's failures are."""
+        key = self.environment.get(OPENAI_KEY)
+        names = await ask_models(self.base_url, key)
+        commands = [offered(name, self.base_url, secret=OPENAI_KEY if key else "") for name in names]
+        return partial(with_offered, commands=commands, url=self.base_url, now=int(time.time()))
+
+    @property
+    def base_url(self) -> str:
+        """The engine to ask; empty where there is none, or where it is OpenAI, whose models are known."""
+        given = self.environment.get("OPENAI_BASE_URL", "") if self.enabled else ""
+        try:
+            url = checked_url(given) if given else ""
+        except ModelRefused as error:
+            log.warning("discovery.refused", variable="OPENAI_BASE_URL", reason=error.message)
+            return ""
+        return "" if url == OPENAI_URL else url
+
+    def _found(self) -> list[RegisterModel]:
+        if not self.enabled:
+            return []
+        openai = self.environment.get(OPENAI_KEY) and not self.base_url
+        return [*(OPENAI if openai else ()), *(DEEPSEEK if self.environment.get(DEEPSEEK_KEY) else ())]
+
+
+async def ask_models(url: str, key: str | None) -> list[str]:
+    """The names of an engine's models. Raises what an engine's failures are."""
+    times, watch = EngineTimes(), Watch(EngineTimes(), LIST_SECONDS)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with make_session(times) as session:
+        try:
+            with translated(times):
+                async with watch.waiting():
+                    response = await session.get(f"{url}/models", headers=headers, allow_redirects=False)
+        except TimeoutError as error:
+            raise watch.ran_out() from error
+        body, status = await watch.read_all(response.content, LIST_BYTES), response.status
+    if status != 200:
+        raise EngineGarbled(f"the engine answered HTTP {status} when asked for its models")
+    return names_in(body)
+
+
+def names_in(body: bytes) -> list[str]:
+    """Model names that the catalogue can take. Raises EngineGarbled."""
+    try:
+        offers = msgspec.json.decode(body, type=Offers)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise EngineGarbled("the engine did not answer with a list of models") from error
+    return [offer.id for offer in offers.data if NAME.fullmatch(offer.id)][:MOST_MODELS]

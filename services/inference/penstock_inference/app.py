@@ -1,0 +1,109 @@
+"""Inference put together: the only place where its parts are made."""
+
+from typing import Any
+
+from starlette.applications import Starlette
+
+from penstock_common.clock import SystemClock
+from penstock_common.db.heads import require_schema
+from penstock_common.db.partitions import Partitions
+from penstock_common.db.relay import Relay
+from penstock_common.db.transaction import Database
+from penstock_common.ids import uuid7
+from penstock_common.messaging.connect import make_bus
+from penstock_common.messaging.runtime import Runtime
+from penstock_common.ops import ops_routes
+from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_common.topology import PLATFORM
+from penstock_inference.adapters.catalogue import Catalogue
+from penstock_inference.adapters.end_writer import EndWriter
+from penstock_inference.adapters.engines.registry import EngineRegistry
+from penstock_inference.adapters.generations import Cancellations, Generations
+from penstock_inference.adapters.hearing import Hearing
+from penstock_inference.adapters.listeners import BusListeners
+from penstock_inference.adapters.secrets import Secrets
+from penstock_inference.adapters.tokenizer import Estimator
+from penstock_inference.generating.generator import Generator
+from penstock_inference.generating.lease import Lease, lease_seconds
+from penstock_inference.generating.registry import Registry
+from penstock_inference.generating.run import RunPorts
+from penstock_inference.settings import Settings
+from penstock_inference.subscribers import Deps
+from penstock_inference.subscribers_catalogue import router
+
+
+class App:
+    """One inference process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.started = settings, False
+        self.url = settings.database.url.get_secret_value()
+        clock, process = SystemClock(), f"inference-{uuid7().hex}"
+        self.bus = make_bus(settings.bus.url.get_secret_value(), "inference")
+        self.database = Database(self.url, "inference", PLATFORM, pool_size=settings.database.pool_size)
+        sealer = Sealer(LocalKeyring(settings.keyring.path))
+        self.partitions = Partitions(self.database)
+        self.relay = Relay(self.database, self.bus, "inference")
+        self.writer = EndWriter(self.database)
+        self.catalogue = Catalogue(self.database, self.bus, settings.models_file, discover=settings.discover)
+        self.engines = EngineRegistry(settings.sim.path, Secrets(settings.secrets.path, sealer), clock)
+        ack_wait = PLATFORM.consumer("inference", "generate_text").ack_wait
+        self.lease = Lease(self.bus, clock, lease_seconds(ack_wait, self.bus.settler.heartbeat))
+        records = Generations(self.database, self.writer, sealer)
+        listeners = BusListeners(self.bus, process)
+        self.registry = Registry(process)
+        self.hearing = Hearing(self.bus, self.registry, records, listeners)
+        generator = Generator(
+            process=process,
+            engines=self.engines,
+            models=self.catalogue,
+            records=records,
+            listeners=listeners,
+            tokenizer=Estimator(),
+            registry=self.registry,
+            sealer=sealer,
+            shared=RunPorts(listeners, records, self.lease, clock),
+            clock=clock,
+        )
+        deps = Deps(self.database, generator, Cancellations(), self.catalogue)
+        self.runtime = Runtime(self.bus, PLATFORM, router, deps)
+        self.asgi: Any = Starlette(routes=ops_routes(self.checks))
+
+    async def start(self) -> None:
+        """Connect, then hear, relay and receive."""
+        if not self.bus.connected:
+            await self.bus.connect()
+        await require_schema(self.url, "inference")
+        await self.partitions.start()
+        self.writer.start()
+        await self.relay.start()
+        await self.catalogue.start()
+        self.engines.warm()
+        self.lease.start()
+        self.registry.start()
+        await self.hearing.start()
+        await self.runtime.start()
+        self.started = True
+
+    async def stop(self) -> None:
+        """Receive no more, end or hand back what runs, publish what it said, disconnect."""
+        await self.runtime.stop(self.settings.stop_grace)
+        await self.hearing.stop()
+        await self.registry.close()
+        self.lease.stop()
+        await self.catalogue.stop()
+        await self.engines.close()
+        await self.relay.stop()
+        await self.writer.stop()
+        await self.partitions.stop()
+        await self.bus.close()
+        await self.database.close()
+
+    async def checks(self) -> dict[str, bool]:
+        """Whether each dependency answers now."""
+        return {"started": self.started, "bus": self.bus.connected, "database": not self.writer.stalled}
+
+
+def build(settings: Settings) -> App:
+    """A process from its settings."""
+    return App(settings)

@@ -1,0 +1,289 @@
+"""The OpenAI-compatible adapter against an engine that misbehaves in every way we know of."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from penstock_common.contracts.generation import Tokens
+from penstock_common.errors import PenstockError
+from penstock_inference.adapters.engines.compatible import CompatibleEngine
+from penstock_inference.domain.catalogue import Model
+from penstock_inference.domain.errors import (
+    ContextTooLong,
+    EngineCut,
+    EngineFailed,
+    EngineGarbled,
+    EngineKeyRefused,
+    EngineOverloaded,
+    EngineRefused,
+    EngineTimedOut,
+    EngineUnreachable,
+    ModelNotLoaded,
+)
+from tests.support.engine_calls import Heard, a_call, a_model, heard
+from tests.support.engine_fake import (
+    DONE,
+    Answer,
+    End,
+    FakeEngine,
+    as_json,
+    chunk,
+    completion,
+    error,
+    event,
+    stream,
+    usage_chunk,
+)
+
+HELLO = (chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), chunk(finish="stop"))
+SMILE = "smile \U0001f600 and é"
+ESCAPED = json.dumps(chunk(content=SMILE)).encode()
+RAW = json.dumps(chunk(content=SMILE), ensure_ascii=False).encode()
+TOOL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": ""}}
+
+
+def in_bytes(data: bytes) -> list[bytes | float]:
+    """Data sent one byte at a time."""
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def with_usage(place: str) -> Answer:
+    """A stream whose counts come in one of the places where engines put them."""
+    if place == "every chunk":
+        return stream(
+            *(chunk(content=c, usage={"prompt_tokens": 9, "completion_tokens": n}) for n, c in ((1, "a"), (2, "b"))),
+            chunk(finish="stop"),
+        )
+    if place == "with the finish":
+        return stream(chunk(content="ab"), chunk(finish="stop", usage={"prompt_tokens": 9, "completion_tokens": 2}))
+    return stream(chunk(content="ab"), chunk(finish="stop"), usage_chunk(9, 2))
+
+
+@dataclass(frozen=True)
+class Good:
+    """An unusual answer that is right all the same."""
+
+    name: str
+    answer: Answer
+    text: str
+
+
+GOOD = (
+    Good("plain", stream(*HELLO), "Hello"),
+    Good("no done, but finished", stream(*HELLO, done=False), "Hello"),
+    Good("cut after the finish", stream(*HELLO, done=False, end=End.CUT), "Hello"),
+    Good("silent after the finish", stream(*HELLO, done=False, end=End.HANG), "Hello"),
+    Good("never ends after done", stream(*HELLO, end=End.HANG), "Hello"),
+    Good("sends on after done", Answer([*(event(c) for c in HELLO), DONE, event(chunk(content="more"))]), "Hello"),
+    Good("done without a finish", stream(*HELLO[:3]), "Hello"),
+    Good("empty choices first", stream({"choices": []}, *HELLO), "Hello"),
+    Good("null choices", stream({"choices": None}, *HELLO), "Hello"),
+    Good("null content", stream(chunk(content=None), *HELLO), "Hello"),
+    Good("unknown fields", stream({**HELLO[1], "x": {"y": [1]}}, *HELLO[2:]), "Hello"),
+    Good("escapes split anywhere", Answer([*in_bytes(b"data: " + ESCAPED + b"\n\n"), DONE]), SMILE),
+    Good("utf-8 split anywhere", Answer([*in_bytes(b"data: " + RAW + b"\n\n"), DONE]), SMILE),
+    Good("crlf", Answer([b"".join(map(event, HELLO)).replace(b"\n", b"\r\n"), DONE]), "Hello"),
+    Good("lone cr", Answer([b"".join(map(event, HELLO)).replace(b"\n", b"\r"), DONE]), "Hello"),
+    Good("comments and ids", Answer([b": ping\n\nid: 4\nretry: 9\n", *map(event, HELLO), b":\n", DONE]), "Hello"),
+    Good("data over lines", Answer([b'data: {"choices":\ndata: [{"delta":{"content":"hi"}}]}\n\n', DONE]), "hi"),
+    Good("no space after colon", Answer([b'data:{"choices":[{"delta":{"content":"hi"}}]}\n\n', DONE]), "hi"),
+    Good("byte order mark", Answer([b"\xef\xbb\xbf", *map(event, HELLO), DONE]), "Hello"),
+    Good("done without a blank line", Answer([*map(event, HELLO[:3]), b"data: [DONE]"]), "Hello"),
+    Good("other content type", Answer([*map(event, HELLO), DONE], kind="text/plain"), "Hello"),
+)
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
+async def test_unusual_streams_are_read_right(
+    case: Good, upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """What engines do within the protocol, or just beyond it, costs no text; and the call ends."""
+    upstream.will(case.answer)
+    answer = await asyncio.wait_for(heard(engine, a_call(model)), 5)
+    assert answer.text == case.text
+    assert answer.finish == {0: "stop"}
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A failure, and what it is called."""
+
+    name: str
+    answer: Answer
+    raised: type[PenstockError]
+    text: str = ""
+    says: str = ""
+
+
+BAD = (
+    Bad("500", error(500, "Traceback: secret"), EngineFailed, says="HTTP 500"),
+    Bad("503 html", Answer([b"<html>"], status=503, kind="text/html"), EngineFailed),
+    Bad("429", error(429, "slow down"), EngineOverloaded, says="slow down"),
+    Bad("400", error(400, "max_tokens is\x00 too \x1b[31mbig"), EngineRefused, says="max_tokens is too [31mbig"),
+    Bad("422 of fastapi", as_json({"detail": "n is too large"}, 422), EngineRefused, says="n is too large"),
+    Bad("422 of tgi", as_json({"error": "bad", "error_type": "validation"}, 422), EngineRefused, says="bad"),
+    Bad("too long by code", error(400, "long", "context_length_exceeded"), ContextTooLong, says="long"),
+    Bad("too long by words", error(400, "maximum context length is 8192"), ContextTooLong),
+    Bad("too long of llama.cpp", error(400, "over", kind="exceed_context_size_error"), ContextTooLong),
+    Bad("401", error(401, "Incorrect API key sk-engine"), EngineKeyRefused),
+    Bad("403", error(403, "no"), EngineKeyRefused),
+    Bad("404", error(404, "model not found"), ModelNotLoaded),
+    Bad("redirect", Answer(status=302, headers={"location": "http://127.0.0.1:1/"}), EngineGarbled, says="302"),
+    Bad("204", Answer(status=204, end=End.CUT), EngineGarbled),
+    Bad(
+        "200 with an error", as_json({"error": {"message": "boom", "type": "server_error"}}), EngineFailed, says="boom"
+    ),
+    Bad("200 with a refusal", error(200, "no", kind="invalid_request_error"), EngineRefused),
+    Bad("200 unstreamed", completion("hi"), EngineGarbled, says="one object"),
+    Bad("200 html", Answer([b"<html>data: x</html>"], kind="text/html"), EngineGarbled),
+    Bad("empty body", Answer(), EngineGarbled),
+    Bad(
+        "error in the stream",
+        stream(*HELLO[:2], {"error": {"message": "out of memory"}}),
+        EngineFailed,
+        "Hel",
+        "out of",
+    ),
+    Bad("overload in the stream", stream({"error": {"message": "busy", "code": 429}}), EngineOverloaded),
+    Bad("cut", stream(*HELLO[:2], done=False, end=End.CUT), EngineCut, "Hel"),
+    Bad("ends early", stream(*HELLO[:2], done=False), EngineCut, "Hel"),
+    Bad("cut before the first token", Answer(end=End.CUT), EngineCut),
+    Bad("garbage", Answer([event(HELLO[1]), event(b"{not json}"), DONE]), EngineGarbled, "Hel"),
+    Bad("garbage in one read", Answer([event(HELLO[1]) + event(b"[1]") + DONE]), EngineGarbled, "Hel"),
+    Bad("bad utf-8", Answer([event(b'{"choices":[{"delta":{"content":"\xff"}}]}')]), EngineGarbled),
+    Bad("wrong types", Answer([event({"choices": [{"delta": {"content": 5}}]})]), EngineGarbled),
+    Bad("deep json", Answer([event(b'{"x":' + b"[" * 100_000)]), EngineGarbled),
+    Bad("impossible choice", stream(chunk(choice=10**9, content="x")), EngineGarbled),
+    Bad("negative choice", stream(chunk(choice=-1, content="x")), EngineGarbled),
+    Bad("nothing but done", Answer([DONE]), EngineGarbled, says="without saying anything"),
+    Bad("no first token", Answer(end=End.HANG), EngineTimedOut, says="no first token within 0.4 s"),
+    Bad("stalls", stream(*HELLO[:2], done=False, end=End.HANG), EngineTimedOut, "Hel", "nothing for 0.4 s"),
+    Bad("only comments", Answer([x for _ in range(20) for x in (b": ping\n\n", 0.05)]), EngineTimedOut),
+    Bad("endless line", Answer([b"data: " + b"x" * (1 << 20)] + [b"x" * (1 << 20)] * 8, end=End.HANG), EngineGarbled),
+    Bad("compressed", Answer([b"\x1f\x8b\x08"], headers={"content-encoding": "gzip"}), EngineGarbled),
+)
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+async def test_failures_have_names(case: Bad, upstream: FakeEngine, engine: CompatibleEngine, model: Model) -> None:
+    """Each failure is typed, keeps what was said before it, and never shows the key or the engine's insides."""
+    upstream.will(case.answer)
+    answer = Heard()
+    with pytest.raises(case.raised) as raised:
+        await asyncio.wait_for(heard(engine, a_call(model), answer), 5)
+    assert answer.text == case.text
+    assert case.says in raised.value.message
+    assert "sk-engine" not in raised.value.message
+    assert "secret" not in raised.value.message
+
+
+WHOLE_BAD = (
+    Bad("500", error(500, "x"), EngineFailed),
+    Bad("error object", as_json({"error": {"message": "boom"}}), EngineFailed),
+    Bad("no choices", as_json({"choices": []}), EngineGarbled),
+    Bad("no message", as_json({"choices": [{"index": 0}]}), EngineGarbled),
+    Bad("html", Answer([b"<html>"], kind="text/html"), EngineGarbled),
+    Bad("bad utf-8", Answer([b'{"choices":[{"message":{"content":"a"},"x":"\xff"}]}']), EngineGarbled),
+    Bad("cut", Answer([b'{"choices":'], end=End.CUT), EngineCut),
+    Bad("too large", Answer([b" " * (1 << 20)] * 17), EngineGarbled, says="more than 16 MB"),
+    Bad("stalls", Answer([b"{"], end=End.HANG), EngineTimedOut, says="before the request's deadline"),
+)
+
+
+@pytest.mark.parametrize("case", WHOLE_BAD, ids=lambda case: case.name)
+async def test_unstreamed_failures_have_names(
+    case: Bad, upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """The same for answers that come at once."""
+    upstream.will(case.answer)
+    with pytest.raises(case.raised) as raised:
+        await asyncio.wait_for(engine.complete(a_call(model, seconds=1.0)), 5)
+    assert case.says in raised.value.message
+
+
+@pytest.mark.parametrize("place", ["every chunk", "with the finish", "after the finish"])
+async def test_counts_are_the_engines_own(
+    place: str, upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """Wherever an engine puts its numbers, the last ones count."""
+    upstream.will(with_usage(place))
+    answer = await heard(engine, a_call(model))
+    assert answer.used[-1] == Tokens(9, 2)
+    assert answer.text == "ab"
+
+
+NONSENSE = (
+    None,
+    "many",
+    {},
+    {"prompt_tokens": "9", "completion_tokens": 2},
+    {"prompt_tokens": -9, "completion_tokens": 2},
+    {"prompt_tokens": 9, "completion_tokens": 0},
+    {"prompt_tokens": 0, "completion_tokens": 2},
+    {"prompt_tokens": 9, "completion_tokens": 10**12},
+)
+
+
+@pytest.mark.parametrize("usage", NONSENSE, ids=str)
+async def test_counts_that_cant_be_true_are_no_counts(
+    usage: object, upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """Text was produced, so counts that deny it are left out, streamed or not: they will be estimated."""
+    upstream.will(stream(chunk(content="ab"), chunk(finish="stop", usage=usage)), completion("ab", usage))
+    assert (await heard(engine, a_call(model))).used == []
+    assert (await engine.complete(a_call(model))).tokens is None
+
+
+async def test_cached_and_reasoning_tokens_are_parts(
+    upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """Both spellings of cached tokens are read, and a part is never larger than its whole."""
+    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 99}}
+    upstream.will(
+        stream(*HELLO, usage_chunk(9, 2, **details)), stream(*HELLO, usage_chunk(9, 2, prompt_cache_hit_tokens=8))
+    )
+    assert (await heard(engine, a_call(model))).used == [Tokens(9, 2, cached=4, reasoning=2)]
+    assert (await heard(engine, a_call(model))).used == [Tokens(9, 2, cached=8)]
+
+
+async def test_nobody_listens(engine: CompatibleEngine) -> None:
+    """A refused connection, and a name that leads nowhere, are an engine that can't be reached."""
+    for url in ("http://127.0.0.1:1/v1", "http://engine.invalid/v1"):
+        with pytest.raises(EngineUnreachable):
+            await engine.complete(a_call(a_model(url=url)))
+
+
+@pytest.mark.parametrize("host", ["2852039166", "0xA9FEA9FE", "169.254.43518"])
+async def test_metadata_in_disguise_is_not_called(host: str, engine: CompatibleEngine) -> None:
+    """A name that resolves to a link-local address is refused before anything is sent there."""
+    with pytest.raises(EngineUnreachable) as raised:
+        await engine.complete(a_call(a_model(url=f"http://{host}/v1")))
+    assert "link-local" in str(raised.value.__cause__)
+
+
+async def test_a_deadline_bounds_everything(upstream: FakeEngine, engine: CompatibleEngine, model: Model) -> None:
+    """An engine that always says a little more is left at the deadline; one past it is not called."""
+    upstream.will(Answer([x for _ in range(100) for x in (event(chunk(content="x")), 0.05)]))
+    with pytest.raises(EngineTimedOut, match="did not finish before the request's deadline"):
+        await heard(engine, a_call(model, seconds=0.5))
+    with pytest.raises(EngineTimedOut):
+        await heard(engine, a_call(model, seconds=-1))
+    assert len(upstream.asked) == 1
+
+
+@pytest.mark.parametrize("waits", [2, 0.5])
+async def test_retry_after_is_kept(waits: float, upstream: FakeEngine, engine: CompatibleEngine, model: Model) -> None:
+    """The engine's own wait is passed on."""
+    upstream.will(error(429, "busy", **{"retry-after": str(waits)}))
+    with pytest.raises(EngineOverloaded) as raised:
+        await engine.complete(a_call(model))
+    assert raised.value.retry_after == waits
+
+
+async def test_a_missing_key_calls_nobody(upstream: FakeEngine, engine: CompatibleEngine) -> None:
+    """Without its key an engine is not asked, and the client learns that it is not their fault."""
+    with pytest.raises(EngineKeyRefused, match="operator"):
+        await engine.complete(a_call(a_model(url=upstream.url, secret="ABSENT_KEY")))
+    assert upstream.connections == 0

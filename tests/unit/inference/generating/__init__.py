@@ -1,0 +1,1 @@
+"""The core of inference, on fakes that keep the rules of the real thing."""
