@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from penstock.commands import down, run, status, up
+from penstock.commands import down, keys, migrate, models, reconcile, run, status, topology, up, usage
 from penstock_common.errors import PenstockError
 
 INTERRUPTED = 130
@@ -17,10 +17,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(up.up)
-app.command()(status.status)
-app.command()(down.down)
-app.command()(run.run)
+for command in (up.up, status.status, down.down, usage.usage, reconcile.reconcile, migrate.migrate, run.run):
+    app.command()(command)
+for name, group in {"keys": keys.app, "models": models.app, "topology": topology.app}.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from penstock_common.contracts.base import Contract, Wire, decode, encode
 from penstock_common.errors import ContractViolated
 from penstock_common.messaging.topology import Topology

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from penstock_common.contracts.stream import pack
-
 from tests.contract import frames
 from tests.contract.examples import example
 from tests.contract.golden import FOLDER, SAID, Said, broken, described, samples_of

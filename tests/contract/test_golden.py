@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from penstock_common.contracts.base import Contract, Wire, decode
 from penstock_common.contracts.generation import CancelGeneration, Tokens
 from penstock_common.contracts.stream import pack, unpack
@@ -14,7 +15,6 @@ from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.router import Router
 from penstock_common.messaging.topology import Consumer, Topic
 from penstock_common.topology import PLATFORM
-
 from tests.contract.frames import FRAMES, released
 from tests.contract.golden import FOLDER, SAID, Said, Sample, broken, samples_of
 from tests.contract.make_golden import missing, write

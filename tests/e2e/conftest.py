@@ -1,11 +1,13 @@
 """One platform a bus for the tests that leave it alive."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.conftest import virtual_host
 from tests.support.platform import Platform, running
 
 
@@ -20,6 +22,15 @@ def reachable_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session", params=["nats", "rabbitmq"])
 def platform(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Platform]:
     """A running platform on each bus."""
-    options = [] if request.param == "nats" else ["--bus", request.getfixturevalue("rabbitmq_session_url")]
-    with running(Platform(reachable_folder / request.param, options)) as platform:
-        yield platform
+    with bus_options(request.param) as options, running(Platform(reachable_folder / request.param, options)) as made:
+        yield made
+
+
+@contextmanager
+def bus_options(bus: str) -> Iterator[list[str]]:
+    """What `penstock up` is told for a bus: nothing for the embedded one."""
+    if bus == "nats":
+        yield []
+        return
+    with virtual_host() as url:
+        yield ["--bus", url]

@@ -21,7 +21,8 @@ def test_chat_is_answered_and_billed_to_the_last_token(platform: Platform) -> No
     answer, request_id = raw.parse(), raw.headers["x-request-id"]
     assert answer.choices[0].message.content
     assert answer.usage is not None
-    usage = usage_of(platform, request_id)
+    usage_of(platform, request_id)
+    usage = platform.cli_json("usage", "--request", request_id)
     assert usage["requests"] == 1
     assert usage["prompt_tokens"] == answer.usage.prompt_tokens
     assert usage["completion_tokens"] == answer.usage.completion_tokens <= 20
@@ -96,7 +97,7 @@ def usage_of(platform: Platform, request_id: str, seconds: float = 10.0) -> dict
     """The ledger's word on one request, once it is charged."""
     end = time.monotonic() + seconds
     while True:
-        usage: dict[str, int] = platform.cli_json("usage", "--request", request_id)
+        usage = platform.usage(request_id)
         if usage["requests"] or time.monotonic() > end:
             return usage
         time.sleep(0.1)

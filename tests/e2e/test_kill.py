@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import bus_options
 from tests.support.load import Crowd
 from tests.support.platform import Platform, gone, running
 
@@ -17,9 +18,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("e2e")
 @pytest.fixture(params=["nats", "rabbitmq"])
 def fragile(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Platform]:
     """A platform of this test's own."""
-    options = [] if request.param == "nats" else ["--bus", request.getfixturevalue("rabbitmq_session_url")]
     data = reachable_folder / f"fragile-{request.param}-{time.time_ns()}"
-    with running(Platform(data, options)) as platform:
+    with bus_options(request.param) as options, running(Platform(data, options)) as platform:
         yield platform
 
 
@@ -27,7 +27,7 @@ def assert_books_agree(platform: Platform, answered: set[str]) -> None:
     """Every answered request is charged once, and the four records agree."""
     report = platform.cli_json("reconcile", "--settle", "40", check=False)
     assert report["clean"], report["differences"][:10]
-    charged = {r for r in answered if platform.cli_json("usage", "--request", r)["requests"] == 1}
+    charged = {r for r in answered if platform.usage(r)["requests"] == 1}
     assert charged == answered
 
 

@@ -1,6 +1,6 @@
 """A bus in memory that confirms, refuses or is away, as a test says."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from penstock_common.errors import BusUnavailable
@@ -13,6 +13,8 @@ class MemoryBus:
 
     connected: bool = True
     refuses: Callable[[Outgoing], bool] = lambda message: False
+    confirmed: Callable[[], Awaitable[None]] | None = None
+    """What happens before the publisher hears of a confirmation."""
     sent: list[str] = field(default_factory=list)
     """Message ids, repeats included."""
 
@@ -21,6 +23,8 @@ class MemoryBus:
         if not self.connected or self.refuses(message):
             raise BusUnavailable
         self.sent.append(message.message_id)
+        if self.confirmed:
+            await self.confirmed()
 
     @property
     def kept(self) -> set[str]:

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from pydantic import SecretStr
 
 from penstock_api.app import App
 from penstock_api.domain.keys import digest_of
 from penstock_api.settings import BootstrapSettings, Settings
 from penstock_common.contracts.catalogue import CatalogueChanged, CatalogueModel, Price
-from penstock_common.service import HttpServer
+from penstock_common.service import HttpServer, http_config
 from penstock_common.settings import BusSettings, DatabaseSettings, FolderSettings, HttpSettings
 from tests.support.api import ADMIN, USER, bearer, prepare
 from tests.support.fake_inference import FakeInference, fake_inference
 
 PRICE = Price(version=1, currency="USD", input_nano=1, output_nano=2, cached_input_nano=1)
-CATALOGUE = CatalogueChanged(
-    version=3, models=[CatalogueModel("sim/fast", "sim", "sim", PRICE, aliases=["fast"])]
-)
+CATALOGUE = CatalogueChanged(version=3, models=[CatalogueModel("sim/fast", "sim", "sim", PRICE, aliases=["fast"])])
 QUESTION: list[dict[str, Any]] = [{"role": "user", "content": "What is a penstock?"}]
 
 
@@ -46,25 +43,20 @@ class Chat:
 @asynccontextmanager
 async def chat_process(database_url: str, bus_url: str, keyring: Path, **settings: Any) -> AsyncIterator[Chat]:
     """Start one, with one model in its catalogue."""
-    app = App(
-        Settings(
-            bus=BusSettings(url=SecretStr(bus_url)),
-            database=DatabaseSettings(url=SecretStr(database_url)),
-            http=HttpSettings(port=0),
-            keyring=FolderSettings(path=keyring),
-            bootstrap=BootstrapSettings(
-                user_key_sha256=digest_of(USER).hex(), admin_key_sha256=digest_of(ADMIN).hex()
-            ),
-            **settings,
-        )
+    given = Settings(
+        bus=BusSettings(url=SecretStr(bus_url)),
+        database=DatabaseSettings(url=SecretStr(database_url)),
+        http=HttpSettings(port=0),
+        keyring=FolderSettings(path=keyring),
+        bootstrap=BootstrapSettings(user_key_sha256=digest_of(USER).hex(), admin_key_sha256=digest_of(ADMIN).hex()),
+        stop_grace=1,
+        **settings,
     )
+    app = App(given)
     await prepare(database_url, bus_url)
     await app.start()
     app.catalogue.take(CATALOGUE)
-    config = uvicorn.Config(
-        app.asgi, port=0, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-    )
-    server = HttpServer(config)
+    server = HttpServer(http_config(app.asgi, given))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

@@ -1,4 +1,7 @@
-"""A billing process that dies of SIGKILL in the middle of a batch: `python -m tests.support.crashing URL POINT EVENT`."""
+"""A billing process that dies of SIGKILL in the middle of a batch.
+
+Run as `python -m tests.support.crashing URL POINT EVENT`.
+"""
 
 import asyncio
 import os

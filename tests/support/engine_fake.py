@@ -1,4 +1,4 @@
-"""A strict engine over a real socket: it refuses what no OpenAI-compatible engine should be sent, and misbehaves on order."""
+"""A strict engine over a real socket: it refuses what no engine should be sent, and misbehaves on order."""
 
 import asyncio
 import contextlib

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import psutil
 
@@ -95,6 +96,15 @@ class Platform:
         key = options.pop("api_key", self.info["api_key"])
         base = f"{self.info['base_url']}/v1"
         return openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=30, **options)
+
+    def usage(self, request_id: str) -> dict[str, int]:
+        """The ledger's word on one request, over HTTP with the operator's key."""
+        headers = {"authorization": f"Bearer {self.info['admin_key']}"}
+        url = f"{self.info['base_url']}/api/v1/usage"
+        answer = httpx.get(url, params={"request_id": request_id}, headers=headers, timeout=10)
+        answer.raise_for_status()
+        usage: dict[str, int] = answer.json()
+        return usage
 
     def log_tail(self, lines: int = 40) -> str:
         """The end of what it logged."""

@@ -1,6 +1,7 @@
 """Real servers for tests: private ones that a test may kill, and those that a whole run shares."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -115,7 +116,8 @@ class Server:
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in family(self.pid):
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # a child that its parent has just taken along
+                os.kill(pid, number)
 
     async def _ready(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + READY_WITHIN

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from penstock.platform.errors import PlatformError
+from penstock.platform.launch import GO
 from penstock.platform.leftovers import Ledger
 from penstock.platform.logs import Console, Log
 from penstock.platform.program import Program
@@ -15,7 +16,7 @@ from penstock.platform.program import Program
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between restarts
 HEALTHY_AFTER = 30.0  # seconds without a death forgive the earlier ones
 READY_WITHIN = 60.0  # seconds
-POLL = 0.02  # seconds
+POLL = 0.05  # seconds
 
 Probe = Callable[[int], Awaitable[bool]]
 
@@ -40,6 +41,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
+        self._released = False
 
     @property
     def name(self) -> str:
@@ -51,7 +53,7 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.program.argv,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if self.program.gated else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 **self.program.popen_arguments(),
@@ -62,6 +64,16 @@ class Child:
             self._ledger.add(self.name, self._process.pid)
         assert self._process.stdout
         self._reader = asyncio.create_task(self._log.follow(self._process.stdout))
+        if self._released:
+            self.release()
+
+    def release(self) -> None:
+        """Let a gated program begin, now and after each restart."""
+        self._released = True
+        gate = self._process.stdin if self._process else None
+        if gate:
+            gate.write(GO)
+            gate.close()
 
     async def ready(self, probe: Probe) -> None:
         """Wait until the probe agrees; raises PlatformError with the last lines where the process ends or dawdles."""

@@ -33,7 +33,8 @@ class Wiring:
         prefix = f"PENSTOCK_{service.upper()}_"
         return Program(
             name=service,
-            argv=(sys.executable, "-m", f"penstock_{service}"),
+            argv=(sys.executable, "-m", "penstock.platform.launch", service),
+            gated=True,
             env=inherited | {"PYTHONUNBUFFERED": "1"} | {f"{prefix}{name}": value for name, value in settings.items()},
             cwd=self.folder.root,
         )

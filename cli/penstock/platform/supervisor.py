@@ -51,8 +51,11 @@ class Supervisor:
         self._clear_earlier_run()
         port = choose_port(self._options.port)
         addresses, servers = plan(self._folder, self._options.bus, self._options.database)
+        wiring = self._wiring(addresses, port)
+        services = [await self._spawn(wiring.program(service), shown=True) for service in SERVICES]
         await asyncio.gather(run_prepare(addresses, self._folder.logs), *map(self._start_server, servers))
-        state = await self._start_services(addresses, port)
+        await asyncio.gather(*(self._begin(child, wiring) for child in services))
+        state = _state(addresses, wiring)
         for child in self._children.values():
             child.guard()
         state.save(self._folder)
@@ -85,37 +88,38 @@ class Supervisor:
         await child.ready(server.is_ready)
         self._console.say("penstock", f"{server.name} is ready")
 
-    async def _start_services(self, addresses: Addresses, port: int) -> State:
-        credentials = load_credentials(self._folder)
-        wiring = Wiring(
+    def _wiring(self, addresses: Addresses, port: int) -> Wiring:
+        return Wiring(
             folder=self._folder,
             bus=addresses.bus,
             databases=addresses.databases,
             ports=dict(zip(SERVICES, [port, *free_ports(len(SERVICES) - 1)], strict=True)),
-            credentials=credentials,
+            credentials=load_credentials(self._folder),
             discover=self._options.discover,
             log_format="console" if sys.stderr.isatty() else "json",
         )
-        await asyncio.gather(*(self._start_service(wiring, service) for service in SERVICES))
-        return State(
-            base_url=f"http://{LOOPBACK}:{port}",
-            api_key=credentials.api_key,
-            admin_key=credentials.admin_key,
-            data=str(self._folder.root),
-            bus=addresses.bus,
-            database=addresses.database,
-            audit_database=addresses.audit_database,
-        )
 
-    async def _start_service(self, wiring: Wiring, service: str) -> None:
-        child = await self._spawn(wiring.program(service), shown=True)
-        await child.ready(_ready_at(wiring.ports[service]))
+    async def _begin(self, service: Child, wiring: Wiring) -> None:
+        service.release()
+        await service.ready(_ready_at(wiring.ports[service.name]))
 
     async def _spawn(self, program: Program, *, shown: bool, clear: Callable[[], None] = lambda: None) -> Child:
         log = Log(program.name, self._folder.logs, self._console if shown else None)
         child = self._children[program.name] = Child(program, log, self._ledger, self._console, clear)
         await child.start()
         return child
+
+
+def _state(addresses: Addresses, wiring: Wiring) -> State:
+    return State(
+        base_url=f"http://{LOOPBACK}:{wiring.ports['api']}",
+        api_key=wiring.credentials.api_key,
+        admin_key=wiring.credentials.admin_key,
+        data=str(wiring.folder.root),
+        bus=addresses.bus,
+        database=addresses.database,
+        audit_database=addresses.audit_database,
+    )
 
 
 def _ready_at(port: int) -> Probe:

@@ -59,9 +59,7 @@ def _components(topology: Topology) -> Json:
     headers = {name: {"type": "string"} | rule for name, rule in (REQUIRED_HEADERS | OPTIONAL_HEADERS).items()}
     return {
         "messageTraits": {
-            "cloudEvent": {
-                "headers": {"type": "object", "required": list(REQUIRED_HEADERS), "properties": headers}
-            }
+            "cloudEvent": {"headers": {"type": "object", "required": list(REQUIRED_HEADERS), "properties": headers}}
         },
         "messages": {topic.contract.__name__: _message(topic) for topic in topology.topics}
         | {topic.reply.__name__: _answer(topic.reply) for topic in topology.topics if topic.reply},

@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
+from penstock_common.bounded_http import BoundedHttp
 from penstock_common.errors import BusUnavailable, DatabaseUnavailable
 from penstock_common.settings import ServiceSettings
 from penstock_common.telemetry import configure_logging
@@ -19,7 +20,6 @@ from penstock_common.telemetry import configure_logging
 log = structlog.get_logger()
 
 BOOT_SECONDS = 30.0  # how long a service waits for its database and bus
-HEADER_BYTES = 64 * 1024
 
 
 class App(Protocol):
@@ -59,19 +59,7 @@ async def live(name: str, settings: S, build: Callable[[S], App]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    server = HttpServer(
-        uvicorn.Config(
-            app.asgi,
-            host=settings.http.host,
-            port=settings.http.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            h11_max_incomplete_event_size=HEADER_BYTES,
-            timeout_graceful_shutdown=int(settings.stop_grace) or 1,
-        )
-    )
+    server = HttpServer(http_config(app.asgi, settings))
     serving = asyncio.create_task(server.serve())
     try:
         await started(app, stopping, serving)
@@ -82,6 +70,21 @@ async def live(name: str, settings: S, build: Callable[[S], App]) -> None:
         await serving
         await app.stop()
         log.info("service.stopped", service=name)
+
+
+def http_config(asgi: Any, settings: ServiceSettings) -> uvicorn.Config:
+    """How a service listens: bounded heads, no lifespan, running requests get the grace of the settings."""
+    return uvicorn.Config(
+        asgi,
+        host=settings.http.host,
+        port=settings.http.port,
+        http=BoundedHttp,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=int(settings.stop_grace) or 1,
+    )
 
 
 async def started(app: App, stopping: asyncio.Event, serving: "asyncio.Task[None]") -> None:

@@ -42,7 +42,7 @@ async def generate_text_dead(letter: DeadLetter, deps: Deps) -> None:
     except ContractViolated:  # nobody can be told: the letter itself stays for the operator
         return
     failure = Failure(Undeliverable.code, Undeliverable.fault.value, Undeliverable().message)
-    await deps.generator.bury(command, failure, letter.attempts)
+    await deps.generator.bury(command, failure)
 
 
 @router.on(CancelGeneration)

@@ -10,6 +10,8 @@ from penstock_inference.adapters.catalogue import Catalogue
 from penstock_inference.domain.catalogue import Origin, registered, removed
 from penstock_inference.subscribers import router
 
+__all__ = ["register_model", "remove_model", "router"]
+
 
 class CatalogueDeps(Protocol):
     """What these handlers need."""

@@ -87,7 +87,10 @@ async def test_what_is_allowed_passes(chat: Chat) -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
     messages = [
         {"role": "user", "content": parts},
-        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}]},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}],
+        },
         {"role": "tool", "tool_call_id": "1", "content": "x"},
     ]
     deep: Any = 1
@@ -144,6 +147,17 @@ async def test_thousand_headers_are_431(chat: Chat) -> None:
         assert response.json()["error"]["code"] == "api.headers_too_large"
 
 
+@pytest.mark.parametrize(("bytes_a_second", "status"), [(10, b" 408 "), (10_000_000, b" 431 ")])
+async def test_head_that_never_ends_is_answered_and_closed(chat: Chat, bytes_a_second: int, status: bytes) -> None:
+    """Dripping or pouring, it holds neither the connection nor memory."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(chat.url.rpartition(":")[2]))
+    writer.write(f"POST {PATH} HTTP/1.1\r\nx-endless: ".encode())
+    sending = asyncio.create_task(send_forever(writer, b"a" * (bytes_a_second // 10)))
+    assert status in await asyncio.wait_for(reader.readline(), 12)
+    sending.cancel()
+    writer.close()
+
+
 async def test_chunked_body_that_never_ends_is_408(chat: Chat) -> None:
     """The connection is answered after ten seconds, and then closed."""
     port = int(chat.url.rpartition(":")[2])
@@ -151,7 +165,7 @@ async def test_chunked_body_that_never_ends_is_408(chat: Chat) -> None:
     head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {USER}\r\ntransfer-encoding: chunked\r\n\r\n"
     writer.write(head.encode())
     since = time.monotonic()
-    sending = asyncio.create_task(send_forever(writer))
+    sending = asyncio.create_task(send_forever(writer, b"1\r\n \r\n"))
     status = await asyncio.wait_for(reader.readline(), 15)
     assert b" 408 " in status
     assert 9 < time.monotonic() - since < 13
@@ -160,9 +174,9 @@ async def test_chunked_body_that_never_ends_is_408(chat: Chat) -> None:
     writer.close()
 
 
-async def send_forever(writer: asyncio.StreamWriter) -> None:
+async def send_forever(writer: asyncio.StreamWriter, piece: bytes) -> None:
     while True:
-        writer.write(b"1\r\n \r\n")
+        writer.write(piece)
         await asyncio.sleep(0.1)
 
 

@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from penstock_common.db.migrate import upgrade
 from tests.support.billing import Billing, billing_process
+from tests.support.databases import Databases
 
 
 @pytest.fixture
-async def billing_url(postgres_database: str) -> str:
-    """A database that has billing's schema alone."""
-    await upgrade("billing", postgres_database)
-    return postgres_database
+def billing_url(platform_databases: Databases) -> str:
+    """The database as billing's own role enters it."""
+    return platform_databases.services["billing"]
 
 
 @pytest.fixture

@@ -3,27 +3,32 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from penstock_common.contracts.keys import KeyCreated
 from penstock_common.db.relay import Relay
 from penstock_common.db.transaction import Database
+from penstock_common.errors import DatabaseUnavailable
 from penstock_common.ids import uuid7
-from penstock_common.messaging.ports import Outgoing
 from tests.support.bus import MemoryBus
 
 pytestmark = pytest.mark.integration
 
 AGE = "update trial.outbox set created_at = now() - interval '5 seconds', retry_at = '-infinity'"
+CUT = """select pg_terminate_backend(pid) from pg_stat_activity
+         where state = 'idle in transaction' and datname = current_database()"""
 UNPUBLISHED = "select count(*) from trial.outbox where published_at is null"
 
 
-async def write(database: Database, rows: int = 1) -> list[str]:
-    """Commit messages; returns their ids."""
+async def write(database: Database, rows: int = 1, then: str = "select 1") -> list[str]:
+    """Commit messages after a last statement; returns their ids."""
     async with database.transaction() as tx:
         for _ in range(rows):
             tx.publish(KeyCreated(key_id=uuid7(), tenant=uuid7(), version=1))
+        await tx.connection.execute(text(then))
     return [row.outgoing.message_id for row in tx.rows]
 
 
@@ -62,10 +67,8 @@ async def test_nothing_leaves_of_a_transaction_that_failed(database: Database) -
     bus = MemoryBus()
     relay = relay_of(database, bus)
     await relay.start()
-    with pytest.raises(RuntimeError):
-        async with database.transaction() as tx:
-            tx.publish(KeyCreated(key_id=uuid7(), tenant=uuid7(), version=1))
-            raise RuntimeError("a bug")
+    with pytest.raises(DBAPIError):
+        await write(database, then="select 1 / 0")
     await relay.stop()
     assert await relay.publish_orphans() == 0
     assert bus.sent == []
@@ -98,36 +101,22 @@ async def test_two_relays_publish_each_row_once(database: Database, trial_url: s
     assert sorted(bus.sent) == sorted(ids)
 
 
-async def test_a_crash_between_publish_and_mark_repeats_under_the_same_id(database: Database) -> None:
+async def test_a_crash_between_publish_and_mark_repeats_under_the_same_id(database: Database, trial_url: str) -> None:
     """The bus keeps one."""
-    bus = MemoryBus()
-    relay = relay_of(database, bus)
-    ids = await abandoned(database)
-    async with database.engine.begin() as frozen:  # the mark of the first relay waits, then its process is gone
-        await frozen.execute(text("lock table trial.outbox in row share mode"))
-        first = asyncio.create_task(dying(relay))
-        await first
-    assert await relay.publish_orphans() == 1
-    assert bus.sent == ids * 2
-    assert bus.kept == set(ids)
+    ids = await abandoned(database, 2)
 
+    async def cut() -> None:
+        connection = await asyncpg.connect(trial_url)
+        await connection.execute(CUT)
+        await connection.close()
 
-async def dying(relay: Relay) -> None:
-    """Publish, and be gone before the mark."""
-
-    class Gone(Exception):
-        pass
-
-    published = relay._publish
-
-    async def publish(rows: dict[Any, Outgoing]) -> Any:
-        await published(rows)
-        raise Gone
-
-    relay._publish = publish  # type: ignore[method-assign]
-    with pytest.raises(Gone):
-        await relay.publish_orphans()
-    relay._publish = published  # type: ignore[method-assign]
+    bus = MemoryBus(confirmed=cut)
+    with pytest.raises(DatabaseUnavailable):
+        await relay_of(database, bus).publish_orphans()
+    bus.confirmed = None
+    assert await relay_of(database, bus).publish_orphans() == 2
+    assert sorted(bus.sent) == sorted(ids * 2)
+    assert await execute(database, UNPUBLISHED) == 0
 
 
 async def test_a_refused_row_does_not_hold_up_others(database: Database) -> None:

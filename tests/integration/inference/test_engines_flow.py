@@ -157,7 +157,7 @@ async def test_cancelling_ends_the_engines_call(
 ) -> None:
     """So does the end of the task that waits."""
     upstream.will(Answer(end=End.HANG))
-    task = asyncio.create_task(heard(engine, a_call(model)) if streamed else engine.complete(a_call(model)))  # type: ignore[arg-type]
+    task = asyncio.create_task(heard(engine, a_call(model)) if streamed else engine.complete(a_call(model)))
     while not upstream.asked:
         await asyncio.sleep(0.01)
     task.cancel()

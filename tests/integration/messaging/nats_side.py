@@ -16,6 +16,7 @@ from tests.support.servers import nats_server
 class NatsSide:
     """JetStream, looked at from outside."""
 
+    deliveries_of_a_repeat = 1
     frozen_within = 7.5
 
     def __init__(self) -> None:

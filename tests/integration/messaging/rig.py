@@ -60,7 +60,7 @@ class Rig:
     async def send(self, topic: Topic, do: str = "ok", *, body: bytes | None = None, id_: str = "") -> str:
         """Publish until confirmed, as the relay does; gives the message's id."""
         id_ = id_ or str(uuid7())
-        message = envelop(topic.contract(id=id_, do=do), topic, message_id=id_)  # type: ignore[call-arg]
+        message = envelop(topic.contract(id=id_, do=do), topic, message_id=id_)
         if body is not None:
             message = Outgoing(message.subject, message.stream, id_, message.headers, body)
         while True:

@@ -15,7 +15,7 @@ from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.delivery import HandBack
 from penstock_common.messaging.router import Router
 from penstock_common.messaging.runtime import Runtime
-from tests.integration.messaging.shop import SHOP, Order, Packed, Paid, Placed, Refund, Returned, Shipped
+from tests.integration.messaging.shop import SHOP, Order, Packed, Paid, Placed, Refund, Returned, Scrapped, Shipped
 
 router = Router("shop")
 
@@ -88,6 +88,12 @@ async def on_shipped(order: Shipped, deps: Journal) -> None:
 @router.on(Returned)
 async def on_returned(order: Returned, deps: Journal) -> None:
     """In order, by FastStream."""
+    await act(order, deps)
+
+
+@router.on(Scrapped)
+async def on_scrapped(order: Scrapped, deps: Journal) -> None:
+    """In order, once."""
     await act(order, deps)
 
 

@@ -14,42 +14,46 @@ from penstock_common.messaging.topology import (
 )
 
 
-class Order(Contract):
+class Order(Contract, frozen=True):
     """`do` is `ok`, `unavailable`, `invalid`, `bug`, `kill`, `sleep:s`, `block:s`, `handback:n` or `fail:n`."""
 
     id: str
     do: str = "ok"
 
 
-class Placed(Order):
+class Placed(Order, frozen=True):
     """Handled one by one, by FastStream."""
 
 
-class Paid(Order):
+class Paid(Order, frozen=True):
     """Handled one by one, by the plain runner."""
 
 
-class Packed(Order):
+class Packed(Order, frozen=True):
     """Handled in batches."""
 
 
-class Shipped(Order):
+class Shipped(Order, frozen=True):
     """Handled in order, by the plain runner."""
 
 
-class Returned(Order):
+class Returned(Order, frozen=True):
     """Handled in order, by FastStream."""
 
 
-class Refund(Order):
+class Scrapped(Order, frozen=True):
+    """Handled in order, and given one chance."""
+
+
+class Refund(Order, frozen=True):
     """A command whose owner is told when it is buried; `invalid:kill` kills the first who is told."""
 
 
-class Find(Order):
+class Find(Order, frozen=True):
     """A query."""
 
 
-class Said(Order):
+class Said(Order, frozen=True):
     """A broadcast."""
 
 
@@ -64,7 +68,8 @@ def topic(contract: type[Order], kind: Kind = Kind.EVENT) -> Topic:
 
 
 QUICK = (0.2, 0.5, 1.0)
-PLACED, PAID, PACKED, SHIPPED, RETURNED = (topic(c) for c in (Placed, Paid, Packed, Shipped, Returned))
+PLACED, PAID, PACKED = topic(Placed), topic(Paid), topic(Packed)
+SHIPPED, RETURNED, SCRAPPED = topic(Shipped), topic(Returned), topic(Scrapped)
 REFUND, FIND, SAID = topic(Refund, Kind.COMMAND), topic(Find, Kind.QUERY), topic(Said, Kind.BROADCAST)
 
 ON_PLACED = Consumer("shop", "on_placed", PLACED, max_attempts=4, backoff=QUICK)
@@ -74,10 +79,13 @@ ON_PACKED = Consumer(
 )
 ON_SHIPPED = Consumer("shop", "on_shipped", SHIPPED, backoff=QUICK, ordered=True, concurrency=1, runner=Runner.PLAIN)
 ON_RETURNED = Consumer("shop", "on_returned", RETURNED, backoff=QUICK, ordered=True, concurrency=1)
+ON_SCRAPPED = Consumer(
+    "shop", "on_scrapped", SCRAPPED, max_attempts=1, ordered=True, concurrency=1, runner=Runner.PLAIN
+)
 REFUNDING = Consumer("shop", "refund", REFUND, max_attempts=2, backoff=QUICK, runner=Runner.PLAIN, has_on_dead=True)
 
 SHOP = Topology(
     streams=(Stream("SHOP", max_age=86_400, max_bytes=1 << 28), QUARANTINE, DEAD_LETTERS),
-    topics=(PLACED, PAID, PACKED, SHIPPED, RETURNED, REFUND, FIND, SAID),
-    consumers=(ON_PLACED, ON_PAID, ON_PACKED, ON_SHIPPED, ON_RETURNED, REFUNDING),
+    topics=(PLACED, PAID, PACKED, SHIPPED, RETURNED, SCRAPPED, REFUND, FIND, SAID),
+    consumers=(ON_PLACED, ON_PAID, ON_PACKED, ON_SHIPPED, ON_RETURNED, ON_SCRAPPED, REFUNDING),
 )

@@ -11,9 +11,14 @@ from tests.support.servers import Server
 class Side(Protocol):
     """One bus with a server of its own."""
 
-    server: Server
+    deliveries_of_a_repeat: int
+    """How often a message arrives that was published twice under one id."""
     frozen_within: float
     """Seconds until a frozen process's deliveries are taken over."""
+
+    @property
+    def server(self) -> Server:
+        """Killed, frozen and started again by tests."""
 
     async def wipe(self, topology: Topology) -> None:
         """Delete all that a topology, or a variant of it, made on the server."""

@@ -60,13 +60,18 @@ async def test_the_owner_of_a_buried_command_is_told_once(rig: Rig) -> None:
 
 
 async def test_a_death_while_being_told_is_made_up_for(rig: Rig) -> None:
-    """The process that was told dies before it could act: the next one is told, and the dead letter stays one."""
+    """The process that was told dies before it could act: the next one is told, and the dead letter keeps its id.
+
+    It dies while its own burial is being acknowledged, which repeats it under the same id.
+    """
     first = await rig.start()
     id_ = await rig.send(REFUND, "invalid:kill")
     await until(lambda: first.exitcode is not None)
     await rig.start()
-    await until(lambda: rig.seen("mourned") == [id_])
-    assert len(await rig.letters(REFUNDING)) == 1
+    await until(lambda: id_ in rig.seen("mourned"))
+    letters = await rig.letters(REFUNDING)
+    assert {letter.message_id for letter in letters} == {id_}
+    assert len(letters) <= rig.side.deliveries_of_a_repeat
 
 
 async def test_an_unreadable_command_is_told_once_and_does_not_go_round(rig: Rig) -> None:
@@ -84,10 +89,10 @@ async def test_an_unreadable_command_is_told_once_and_does_not_go_round(rig: Rig
 
 
 async def test_a_repeated_id_is_delivered_once_or_looks_the_same(rig: Rig) -> None:
-    """A publisher that repeats because no confirmation came: handlers see one message, or two with one id."""
+    """A publisher that saw no confirmation repeats: where the bus stores it twice, the inbox sees one id."""
     await rig.start()
     id_ = await rig.send(ON_PAID.topic)
     await rig.send(ON_PAID.topic, id_=id_)
     last = await rig.send(ON_PAID.topic)
     await until(lambda: last in rig.seen("done"))
-    assert rig.seen("done").count(id_) in (1, 2)
+    assert rig.seen("done").count(id_) == rig.side.deliveries_of_a_repeat

@@ -13,7 +13,7 @@ from tests.integration.messaging.shop import ON_PLACED, SHOP
 
 pytestmark = pytest.mark.integration
 
-VARIANT = replace(SHOP, consumers=(replace(ON_PLACED, max_attempts=7), *SHOP.consumers[1:]))
+VARIANT = replace(SHOP, consumers=(replace(ON_PLACED, max_attempts=70), *SHOP.consumers[1:]))
 
 
 @pytest.mark.parametrize("topology", [SHOP, PLATFORM], ids=["shop", "platform"])

@@ -40,13 +40,19 @@ def messaging_tables_v1(schema: str) -> list[str]:
 
 
 async def ensure_partitions(connection: AsyncConnection, schema: str, today: date) -> None:
-    """Make the day partitions from yesterday to a week ahead; what lies outside goes to the default one."""
+    """Make the day partitions from yesterday to a week ahead; what lies outside goes to the default one.
+
+    A day of which the default partition holds rows already stays there.
+    """
     for offset in range(-1, DAYS_AHEAD + 1):
         day = today + timedelta(days=offset)
         for table in PARTITIONED:
             name = f"{table}_{day:%Y%m%d}"
-            known = await connection.scalar(text("select to_regclass(:name)"), {"name": f"{schema}.{name}"})
-            if known is None:
+            missing = f"""
+                select to_regclass(:name) is null
+                and not exists (select from {schema}.{table}_default where day = :day)
+            """
+            if await connection.scalar(text(missing), {"name": f"{schema}.{name}", "day": day}):
                 await connection.execute(
                     text(
                         f"create table if not exists {schema}.{name} partition of {schema}.{table} "

@@ -31,8 +31,7 @@ class Batches:
                 await done
             except asyncio.CancelledError:
                 self._waiting.pop(id(message), None)
-                if not message.settled:
-                    await asyncio.shield(self._delivery.settler.hand_back(message))
+                await self._delivery.hand_back(message)
                 raise
 
     async def _work(self) -> None:

@@ -61,10 +61,16 @@ class Delivery:
                     await self._call(call, message, lane)
                     await self._ack(message, lane)
             except asyncio.CancelledError:
-                await asyncio.shield(self.settler.hand_back(message))
+                await self.hand_back(message)
                 raise
             except Exception as error:
                 await self._failed(message, lane, error)
+
+    async def hand_back(self, *messages: Incoming) -> None:
+        """Give back what won't be handled here; failing that, the bus delivers again by itself."""
+        back = asyncio.gather(*(self.settler.hand_back(m) for m in messages if not m.settled), return_exceptions=True)
+        for error in filter(None, await asyncio.shield(back)):
+            log.warning("delivery.unsettled", reason=describe(error))
 
     async def run_batch(self, call: CallBatch, messages: Sequence[Incoming], lane: Consumer) -> None:
         """Handle messages together; if that fails, one by one, so that a poison message costs only itself."""
@@ -78,8 +84,7 @@ class Delivery:
                         await self._ack(message, lane)
                     return
             except asyncio.CancelledError:
-                back = (self.settler.hand_back(m) for m in messages if not m.settled)
-                await asyncio.shield(asyncio.gather(*back))
+                await self.hand_back(*messages)
                 raise
             except Exception as error:
                 log.warning("batch.failed", consumer=lane.name, size=len(messages), reason=describe(error))
@@ -92,7 +97,7 @@ class Delivery:
                 await self._call(call, [message], lane)
                 await self._ack(message, lane)
             except asyncio.CancelledError:
-                await asyncio.shield(self.settler.hand_back(message))
+                await self.hand_back(message)
                 raise
             except Exception as error:
                 await self._failed(message, lane, error)

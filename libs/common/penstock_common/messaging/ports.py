@@ -111,7 +111,9 @@ class Front(Protocol):
 class Bus(Protocol):
     """One process's connection. Calls fail with BusUnavailable instead of waiting while the bus is away."""
 
-    settler: Settler
+    @property
+    def settler(self) -> Settler:
+        """Settles this connection's deliveries."""
 
     @property
     def connected(self) -> bool:

@@ -35,7 +35,7 @@ class ModelWanted(BaseModel):
 
     name: str = Field(max_length=128)
     engine: str = Field(max_length=32, description=f"One of {', '.join(ENGINES)}.")
-    url: str = Field(max_length=2048, description="The engine's base URL, up to and with `/v1`.")
+    url: str = Field("", max_length=2048, description="The engine's base URL, up to and with `/v1`; none for `sim`.")
     upstream_model: str = Field(
         "", max_length=256, description="What the engine calls it; empty: as it is called here."
     )

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from penstock_api.domain.chat_request import ChatRequest
-from penstock_api.routes.documents import openai_errors
+from penstock_api.routes.documents import OPENAI_ERROR
 
 REFERENCE = "#/components/schemas/{name}"
 TEXT = {"type": "string"}
@@ -43,6 +43,18 @@ ON_DISCONNECT = {
     "schema": {"enum": ["cancel", "continue"], "default": "cancel"},
 }
 STREAM = "Events of `chat.completion.chunk` objects, then `[DONE]`; an `error` event instead where it broke off."
+ERRORS = {
+    400: "The request is not valid, or the engine refused it; the sentence says where and why.",
+    401: "No valid API key was sent.",
+    403: "The API key may not be used for this.",
+    404: "There is no such model.",
+    408: "The body did not arrive in time.",
+    413: "The body is larger than 6 MB.",
+    429: "The engine takes no more for now; `Retry-After` says when to try again.",
+    431: "The headers are more than 100, or larger than 64 KiB.",
+    503: "The bus, the records or the engine are away; `Retry-After` says when to try again.",
+    504: "The engine did not answer in time.",
+}
 
 
 def describe_chat(document: dict[str, Any], path: str) -> None:
@@ -58,7 +70,6 @@ def describe_chat(document: dict[str, Any], path: str) -> None:
             "text/event-stream": {"schema": TEXT | {"description": STREAM}},
         },
     }
-    errors = openai_errors(400, 401, 403, 404, 408, 413, 429, 503, 504)
     operation = {
         "tags": ["chat"],
         "summary": "Create a chat completion",
@@ -67,6 +78,10 @@ def describe_chat(document: dict[str, Any], path: str) -> None:
         "security": [{"API key": []}],
         "parameters": [ON_DISCONNECT],
         "requestBody": {"required": True, "content": {"application/json": body}},
-        "responses": {"200": answer} | {str(status): meaning for status, meaning in errors.items()},
+        "responses": {"200": answer} | {str(status): _error(meaning) for status, meaning in ERRORS.items()},
     }
     document["paths"][path] = {"post": operation}
+
+
+def _error(meaning: str) -> dict[str, Any]:
+    return {"description": meaning, "content": {"application/json": {"schema": OPENAI_ERROR}}}

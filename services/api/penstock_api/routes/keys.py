@@ -53,7 +53,9 @@ class KeyShown(BaseModel):
 class KeyMade(KeyShown):
     """A new key."""
 
-    secret: str = Field(description="Shown this once.", examples=["psk-Zk3uQw9xN0c5yq8mD2v7Lr4sT6hB1gJfXaPeWoKi3Uz"])
+    key: str = Field(
+        description="The secret, shown this once.", examples=["psk-Zk3uQw9xN0c5yq8mD2v7Lr4sT6hB1gJfXaPeWoKi3Uz"]
+    )
 
 
 class KeyList(BaseModel):
@@ -72,7 +74,7 @@ def keys_router(authenticator: Authenticator, store: KeyStore) -> APIRouter:
         """Make a key for the caller's project. Its secret is in this answer and nowhere else."""
         _check(wanted, caller)
         key, secret = await store.create(NewKey(caller.tenant, wanted.name, wanted.scopes, wanted.expires_at))
-        return KeyMade(**_fields(key), secret=secret)
+        return KeyMade(**_fields(key), key=secret)
 
     @router.get("", responses=problems(401, 403, 503))
     async def list_keys(caller: Caller) -> KeyList:

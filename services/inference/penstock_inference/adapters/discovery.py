@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import structlog
 from penstock_common.contracts.catalogue import RegisterModel
 from penstock_inference.adapters.engines.session import EngineTimes, make_session, translated
 from penstock_inference.adapters.engines.watch import Watch
-from penstock_inference.adapters.models_file import FileModel, read_models_file
+from penstock_inference.adapters.models_file import Listed, read_models_file
 from penstock_inference.domain.catalogue import Snapshot
 from penstock_inference.domain.checks import NAME, checked_url
 from penstock_inference.domain.errors import EngineGarbled, ModelRefused
@@ -52,10 +52,10 @@ class Discovery:
 
     def seed(self) -> Change:
         """What needs no asking. Raises ModelsFileInvalid; the change itself may raise ModelRefused."""
-        listed: Sequence[FileModel] = read_models_file(self.models_file) if self.models_file else ()
+        file = read_models_file(self.models_file) if self.models_file else Listed()
         seeds = Seeds(
-            listed=[model.command() for model in listed if model.enabled],
-            disabled=frozenset(model.name for model in listed if not model.enabled),
+            listed=file.models,
+            disabled=file.disabled,
             found=self._found(),
             asked=self.base_url,
         )
@@ -71,18 +71,24 @@ class Discovery:
     @property
     def base_url(self) -> str:
         """The engine to ask; empty where there is none, or where it is OpenAI, whose models are known."""
-        given = self.environment.get("OPENAI_BASE_URL", "") if self.enabled else ""
+        url = self._openai_url()
+        return "" if url == OPENAI_URL else url
+
+    def _openai_url(self) -> str:
+        """Where `OPENAI_BASE_URL` leads: OpenAI if it is not set, nowhere if no engine can be there."""
+        if not self.enabled:
+            return ""
+        given = self.environment.get("OPENAI_BASE_URL") or OPENAI_URL
         try:
-            url = checked_url(given) if given else ""
+            return checked_url(given)
         except ModelRefused as error:
             log.warning("discovery.refused", variable="OPENAI_BASE_URL", reason=error.message)
             return ""
-        return "" if url == OPENAI_URL else url
 
     def _found(self) -> list[RegisterModel]:
         if not self.enabled:
             return []
-        openai = self.environment.get(OPENAI_KEY) and not self.base_url
+        openai = self.environment.get(OPENAI_KEY) and self._openai_url() == OPENAI_URL
         return [*(OPENAI if openai else ()), *(DEEPSEEK if self.environment.get(DEEPSEEK_KEY) else ())]
 
 

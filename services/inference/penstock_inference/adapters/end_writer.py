@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
 
 from penstock_common.db.engine import is_unavailable
 from penstock_common.db.outbox import OutboxRow
@@ -121,11 +120,11 @@ class EndWriter:
 
     async def _commit(self, group: Sequence[Entry]) -> set[UUID]:
         async with self.database.reading() as connection:
-            winners = set(await connection.scalars(text(FINISH), parameters(group)))
+            winners = set(await connection.scalars(FINISH, parameters(group)))
             doubtful = [e for e in group if e.doubtful and e.request_id not in winners]
             if doubtful:
                 ids = {"ids": [e.request_id for e in doubtful]}
-                nonces = {r.request_id: r.nonce for r in await connection.execute(text(NONCES), ids)}
+                nonces = {r.request_id: r.nonce for r in await connection.execute(NONCES, ids)}
                 winners |= {e.request_id for e in doubtful if nonces.get(e.request_id) == e.columns["nonce"]}
         self._answered = self._now()
         return winners

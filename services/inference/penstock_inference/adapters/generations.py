@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_common.contracts.generation import CancelGeneration, GenerateText, Measure, Tokens
@@ -82,7 +81,7 @@ class Generations:
     async def claim(self, command: GenerateText, process: str) -> int | None:
         """Take over: the new attempt's number, or None where the request ended already."""
         async with self.database.transaction() as tx:
-            attempt: int | None = await tx.connection.scalar(text(CLAIM), running(command, process))
+            attempt: int | None = await tx.connection.scalar(CLAIM, running(command, process))
             if attempt is not None:
                 tx.publish(self._lost(command, attempt - 1), message_id=f"{command.request_id}.{attempt - 1}.lost")
             return attempt
@@ -95,13 +94,13 @@ class Generations:
     async def confirm(self, command: GenerateText, attempt: int, process: str) -> bool:
         """Whether this attempt is still the newest."""
         async with self.database.reading() as connection:
-            known = await connection.scalar(text(CONFIRM), running(command, process) | {"attempt": attempt})
+            known = await connection.scalar(CONFIRM, running(command, process) | {"attempt": attempt})
         return known is not None
 
     async def read(self, request_id: UUID) -> Recorded | None:
         """The row, its answer opened; an erased answer reads as none."""
         async with self.database.reading() as connection:
-            row = (await connection.execute(text(READ), {"id": request_id})).one_or_none()
+            row = (await connection.execute(READ, {"id": request_id})).one_or_none()
         if row is None:
             return None
         try:
@@ -113,7 +112,7 @@ class Generations:
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a stop was asked for."""
         async with self.database.reading() as connection:
-            return await connection.scalar(text(CANCELLED), {"id": request_id}) is True
+            return await connection.scalar(CANCELLED, {"id": request_id}) is True
 
     async def cost(self, end: End) -> None:
         """Book what a losing attempt cost."""
@@ -127,7 +126,7 @@ class Cancellations:
     async def mark(self, connection: AsyncConnection, cancel: CancelGeneration) -> None:
         """Remember a stop; the first reason stays."""
         given = {"id": cancel.request_id, "tenant": cancel.tenant, "reason": cancel.reason}
-        await connection.execute(text(MARK_CANCELLED), given)
+        await connection.execute(MARK_CANCELLED, given)
 
 
 def running(command: GenerateText, process: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import yaml
@@ -46,7 +47,7 @@ class FileModel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     price: FilePrice = msgspec.field(default_factory=FilePrice)
 
     def command(self) -> RegisterModel:
-        """The entry as a registration. Raises ModelsFileInvalid for a price finer than a nano unit a token."""
+        """The entry as a registration. Raises ValueError for a price finer than a nano unit a token."""
         price = self.price
         return RegisterModel(
             name=self.name,
@@ -72,18 +73,28 @@ class ModelsFile(msgspec.Struct, forbid_unknown_fields=True):
     models: list[FileModel] = []
 
 
-def read_models_file(path: Path) -> Sequence[FileModel]:
+class Listed(NamedTuple):
+    """What a file says."""
+
+    models: Sequence[RegisterModel] = ()
+    disabled: frozenset[str] = frozenset()
+    """Names that it switches off."""
+
+
+def read_models_file(path: Path) -> Listed:
     """The entries of a file. Raises ModelsFileInvalid, naming the file and the place in it."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return msgspec.convert(found or {}, ModelsFile, strict=False).models
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        entries = msgspec.convert(found or {}, ModelsFile, strict=False).models
+        models = [entry.command() for entry in entries if entry.enabled]
+    except (OSError, ValueError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise ModelsFileInvalid(f"{path}: {error}") from error
+    return Listed(models, frozenset(entry.name for entry in entries if not entry.enabled))
 
 
 def nano(per_million: Decimal) -> int:
-    """Nano units a token from currency units a million tokens. Raises ModelsFileInvalid where that is no integer."""
+    """Nano units a token from currency units a million tokens. Raises ValueError where that is no integer."""
     exact = per_million * NANO / TOKENS_PRICED
-    if exact != exact.to_integral_value():
-        raise ModelsFileInvalid(f"the price {per_million} a million tokens is finer than 0.001")
+    if not exact.is_finite() or exact != exact.to_integral_value():
+        raise ValueError(f"the price {per_million} for a million tokens is no multiple of 0.001")
     return int(exact)

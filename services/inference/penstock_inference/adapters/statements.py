@@ -1,5 +1,7 @@
 """The statements of `inference.generations`: each commits by itself, and each decides by the row alone."""
 
+from sqlalchemy import text
+
 COLUMNS = {
     "request_id": "uuid",
     "attempt": "int",
@@ -46,7 +48,7 @@ def _value(name: str) -> str:
     return "cast(decisions as jsonb)" if name == "decisions" else name
 
 
-FINISH = f"""
+FINISH = text(f"""
 with given as (
   select * from unnest({_arrays(COLUMNS | OUTBOX)}) as g({", ".join([*COLUMNS, *OUTBOX])})
   order by request_id
@@ -62,24 +64,24 @@ with given as (
   from given join won using (request_id)
 )
 select request_id from won
-"""
+""")
 """Record ends: one upsert and its outbox rows in one statement. Gives the requests whose end counts."""
 
-NONCES = """
+NONCES = text("""
 select request_id, nonce from inference.generations where request_id = any(cast(:ids as uuid[]))
-"""
+""")
 """Whose end was recorded, where the outcome of an earlier commit is unknown."""
 
-CLAIM = """
+CLAIM = text("""
 insert into inference.generations as r
   (request_id, attempt, outcome, owner, tenant, key_id, model, streamed, lane, accepted_at, deadline, claimed_at)
 values (:request_id, 2, 'running', :owner, :tenant, :key_id, :model, :streamed, :lane, :accepted_at, :deadline, now())
 on conflict (request_id) do update set attempt = r.attempt + 1, owner = excluded.owner, claimed_at = now()
 where r.outcome = 'running'
 returning attempt
-"""
+""")
 
-CONFIRM = """
+CONFIRM = text("""
 insert into inference.generations as r
   (request_id, attempt, outcome, owner, tenant, key_id, model, streamed, lane, accepted_at, deadline, claimed_at)
 values (:request_id, :attempt, 'running', :owner, :tenant, :key_id, :model, :streamed, :lane,
@@ -87,11 +89,11 @@ values (:request_id, :attempt, 'running', :owner, :tenant, :key_id, :model, :str
 on conflict (request_id) do update set owner = excluded.owner
 where r.outcome = 'running' and r.attempt = excluded.attempt
 returning attempt
-"""
+""")
 
-READ = "select attempt, outcome, sealed from inference.generations where request_id = :id"
-CANCELLED = "select true from inference.cancellations where request_id = :id"
-MARK_CANCELLED = """
+READ = text("select attempt, outcome, sealed from inference.generations where request_id = :id")
+CANCELLED = text("select true from inference.cancellations where request_id = :id")
+MARK_CANCELLED = text("""
 insert into inference.cancellations (request_id, tenant, reason)
 values (:id, :tenant, :reason) on conflict do nothing
-"""
+""")

@@ -95,7 +95,7 @@ class Output:
     def since(self, held: "Progress | Mapping[str, int]", attempt: int) -> list[Frame]:
         """The frames that bring someone who holds `held` up to now."""
         progress = held if isinstance(held, Progress) else Progress(dict(held))
-        frames: list[Frame] = [Whole(attempt, self.body)] if self.body else []
+        frames: list[Frame] = [Whole(attempt, self.body)] if self.body and not progress.whole else []
         frames += (ToolCall(attempt, *call) for call in self.calls[progress.calls :])
         for key, channel in self.channels.items():
             frames += channel.since(progress.offsets.get(key, 0), attempt)
@@ -103,13 +103,13 @@ class Output:
 
     def progress(self) -> "Progress":
         """How far the output is now."""
-        return Progress(self.lengths(), len(self.calls))
+        return Progress(self.lengths(), len(self.calls), whole=bool(self.body))
 
 
 class Progress:
     """How much of an output someone holds."""
 
-    __slots__ = ("calls", "offsets")
+    __slots__ = ("calls", "offsets", "whole")
 
-    def __init__(self, offsets: dict[str, int] | None = None, calls: int = 0) -> None:
-        self.offsets, self.calls = offsets or {}, calls
+    def __init__(self, offsets: dict[str, int] | None = None, calls: int = 0, *, whole: bool = False) -> None:
+        self.offsets, self.calls, self.whole = offsets or {}, calls, whole

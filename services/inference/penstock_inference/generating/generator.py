@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -55,6 +55,7 @@ class Generator:
     sealer: Sealer
     shared: RunPorts
     clock: Clock
+    unrecorded_after: float = UNRECORDED_SECONDS
 
     async def handle(self, command: GenerateText, *, redelivered: bool) -> None:
         """Answer a command once, however often it is delivered. Raises HandBack while another process is at it."""
@@ -107,15 +108,16 @@ class Generator:
         model = self.models.resolve(run.command.model)
         try:
             end = await self._attempt(run, model)
-        except Superseded:
-            return
+        except Superseded:  # an ack here would take the command from the attempt that goes on
+            raise HandBack(OWNER_ALIVE_DELAY) from None
         await self._conclude(run, end)
 
     async def _attempt(self, run: Run, model: Model | None) -> End:
         """Run the engine to whatever end."""
         body: dict[str, Any] = {}
         try:
-            if await self._is_stopped(run):
+            if reason := await self._reason_to_stop(run):
+                run.stop_reason = reason
                 return await self._end(run, model, body, Outcome.CANCELLED, None)
             if self.clock.now() >= run.command.deadline:
                 raise DeadlinePassed
@@ -158,18 +160,19 @@ class Generator:
         except TimeoutError as error:
             raise DeadlinePassed from error
 
-    async def _is_stopped(self, run: Run) -> bool:
+    async def _reason_to_stop(self, run: Run) -> str:
+        """Why the engine is not to be called at all; empty where it is."""
         command = run.command
-        if run.stop_reason or self.registry.stop_heard(command.request_id):
-            return True
+        if heard := run.stop_reason or self.registry.stop_heard(command.request_id):
+            return heard
         age = (self.clock.now() - command.accepted_at).total_seconds()
         if run.attempt == 1 and age < STALE_SECONDS:
-            return False
+            return ""
         if await self.records.is_cancelled(command.request_id):
-            return True
+            return "stopped"
         if run.attempt == 1 or command.on_disconnect is OnDisconnect.CONTINUE:
-            return False
-        return not await self.listeners.anyone_waits(command.request_id)
+            return ""
+        return "" if await self.listeners.anyone_waits(command.request_id) else "client_left"
 
     async def _end(
         self, run: Run, model: Model | None, body: dict[str, Any], outcome: Outcome, failure: Failure | None
@@ -203,10 +206,13 @@ class Generator:
         """Record the end, then tell the client; a loser tells the winner's end, and books its own cost."""
         recording = asyncio.ensure_future(self.records.finish(end))
         try:
-            won = await asyncio.wait_for(asyncio.shield(recording), UNRECORDED_SECONDS)
+            won = await asyncio.wait_for(asyncio.shield(recording), self.unrecorded_after)
         except TimeoutError:
-            unrecorded = replace(end.ended, outcome=Outcome.FAILED.value, failure=failure_of(Unrecorded()))
-            run.say_end([unrecorded])
+            unrecorded = msgspec.structs.replace(
+                end.ended, outcome=Outcome.FAILED.value, failure=failure_of(Unrecorded())
+            )
+            if not run.suspect:
+                run.say_end([unrecorded])
             left = (run.command.deadline - self.clock.now()).total_seconds()
             won = await asyncio.wait_for(recording, max(left, 1.0))
         if won:
@@ -215,20 +221,26 @@ class Generator:
         await self.records.cost(end)
         await self.repeat_end(run.command)
 
-    async def bury(self, command: GenerateText, failure: Failure, attempts: int) -> None:
-        """A command that could not be handled ends as failed, and its client hears it."""
+    async def bury(self, command: GenerateText, failure: Failure) -> None:
+        """A command that could not be handled ends as failed, and its client hears it.
+
+        It is claimed first: whatever attempt the row names, and whether or not its process lives, this end is newer.
+        """
+        attempt = await self.records.claim(command, self.process)
+        if attempt is None:
+            await self.repeat_end(command)
+            return
         now = self.clock.now()
-        ended = Ended(attempts, Outcome.FAILED, {}, {}, Tokens(), failure)
         end = End(
             command,
-            attempts,
+            attempt,
             Outcome.FAILED,
             Tokens(),
             Place(command.model),
             now,
             now,
             failure=failure,
-            frames=[ended],
+            frames=[Ended(attempt, Outcome.FAILED, {}, {}, Tokens(), failure)],
             decisions=[Decision("generate", "buried", failure.code)],
         )
         if await self.records.finish(end):

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections import OrderedDict
+from functools import partial
 from uuid import UUID
 
 import structlog
 
 from penstock_common.contracts.generation import AttachGeneration, CancelGeneration, FindGeneration, GenerationFound
+from penstock_common.messaging.deadletter import describe
 from penstock_inference.generating.run import Run, Superseded
 
 log = structlog.get_logger()
@@ -24,6 +26,7 @@ class Registry:
         self.runs: dict[UUID, Run] = {}
         self._stops: OrderedDict[UUID, str] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._assuring: dict[Run, asyncio.Task[None]] = {}
 
     def start(self) -> None:
         """Begin to beat, and to watch over suspects."""
@@ -31,10 +34,10 @@ class Registry:
 
     async def close(self) -> None:
         """Watch no more."""
-        if self._task:
-            self._task.cancel()
+        for task in filter(None, (self._task, *self._assuring.values())):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
 
     def add(self, run: Run) -> None:
         """A run begins; a stop that was heard before it takes effect at once."""
@@ -42,7 +45,8 @@ class Registry:
 
     def remove(self, run: Run) -> None:
         """A run ended."""
-        self.runs.pop(run.command.request_id, None)
+        if self.runs.get(run.command.request_id) is run:
+            del self.runs[run.command.request_id]
         run.close()
 
     def stop_heard(self, request_id: UUID) -> str:
@@ -73,10 +77,14 @@ class Registry:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             for run in list(self.runs.values()):
-                if run.suspect:
-                    await self._assure(run)
-                else:
+                if not run.suspect:
                     run.beat()
+                elif run not in self._assuring:  # beside the others, which beat on while the database is away
+                    task = self._assuring[run] = asyncio.create_task(self._assure(run))
+                    task.add_done_callback(partial(self._assured, run))
+
+    def _assured(self, run: Run, _: "asyncio.Task[None]") -> None:
+        self._assuring.pop(run, None)
 
     async def _assure(self, run: Run) -> None:
         try:
@@ -84,6 +92,6 @@ class Registry:
         except Superseded:
             log.info("generation.superseded", request_id=str(run.command.request_id), attempt=run.attempt)
             run.supersede()
-        except TimeoutError:
-            log.warning("generation.unassured", request_id=str(run.command.request_id))
+        except Exception as error:
+            log.warning("generation.unassured", request_id=str(run.command.request_id), reason=describe(error))
             run.supersede()

@@ -18,7 +18,7 @@ from penstock_common.messaging.ports import Outgoing
 
 log = structlog.get_logger()
 
-CONNECT_TIMEOUT = 4.0  # seconds
+CONNECT_TIMEOUT = 3.0  # seconds
 PENDING_BYTES = 64 << 20  # towards the server; more than that waiting means it doesn't keep up
 PENDING_MESSAGES = 1 << 19  # per subscription, from the server
 
@@ -59,6 +59,7 @@ class Connection:
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._numbers = itertools.count()
         self._inbox = ""
+        self._closing = False
 
     async def open(self) -> None:
         """Connect. Raises BusUnavailable if the server can't be reached now."""
@@ -82,6 +83,7 @@ class Connection:
 
     async def close(self) -> None:
         """Flush and disconnect."""
+        self._closing = True
         self.pulse.stop()
         if self.client.is_connected:
             try:
@@ -145,7 +147,8 @@ class Connection:
             answer.set_result(None)
 
     async def _disconnected(self) -> None:
-        log.warning("bus.disconnected", bus="nats")
+        if not self._closing:
+            log.warning("bus.disconnected", bus="nats")
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(BusUnavailable("disconnected before the acknowledgement"))

@@ -1,17 +1,25 @@
 """Notices that the process was frozen, or its event loop blocked."""
 
 import asyncio
+from typing import Protocol
 
 from penstock_common.clock import SystemClock
 
 INTERVAL = 0.25  # seconds
 
 
+class BootClock(Protocol):
+    """What a pulse is measured with."""
+
+    def boottime(self) -> float:
+        """Seconds since boot, suspension included."""
+
+
 class Pulse:
     """Ticks, and knows since when the loop has surely been running without a pause."""
 
-    def __init__(self) -> None:
-        self._clock = SystemClock()
+    def __init__(self, clock: BootClock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._last = self.since = self._clock.boottime()
         self._timer: asyncio.TimerHandle | None = None
 

@@ -103,10 +103,16 @@ def reply_of(body: dict[str, Any], choice: int, seed: bytes) -> Reply:
     else:
         pieces = sentences(seed)
     pieces = before_stop(pieces, body.get("stop"))
-    room = (token_limit(body) or len(pieces) + 1) - (call.tokens if call else 0)
-    if room < len(pieces):
-        pieces, finish = pieces[: max(room, 0)], "length"
-    return Reply(choice, pieces, finish, call)
+    return within(Reply(choice, pieces, finish, call), token_limit(body))
+
+
+def within(reply: Reply, limit: int | None) -> Reply:
+    """The reply cut to so many tokens; a call whose name alone is too long is left out."""
+    if limit is None or reply.tokens <= limit:
+        return reply
+    call = reply.call if reply.call and reply.call.tokens <= limit else None
+    room = limit - call.tokens if call else 0 if reply.call else limit
+    return Reply(reply.choice, reply.pieces[:room], "length", call)
 
 
 def token_limit(body: dict[str, Any]) -> int | None:

@@ -1,0 +1,272 @@
+"""What a generation needs from outside, in memory. `MemoryRecords` passes the suite of the real records."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
+
+from penstock_common.contracts.catalogue import Price
+from penstock_common.contracts.generation import GenerateText, Measure, OnDisconnect, Tokens
+from penstock_common.contracts.stream import Delta, Ended, Frame, Whole
+from penstock_common.errors import DatabaseUnavailable
+from penstock_common.ids import uuid7
+from penstock_common.messaging.ports import Bus
+from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_inference.domain.catalogue import Model
+from penstock_inference.domain.ending import End, request_key
+from penstock_inference.generating.ports import Recorded
+from penstock_inference.ports import Engine, EngineCall, EngineEvent, WholeAnswer
+
+MODEL = Model(
+    name="some/model",
+    engine="openai-compatible",
+    dialect="vllm",
+    upstream_model="upstream",
+    price=Price(version=7, currency="USD", input_nano=1, output_nano=2, cached_input_nano=1),
+)
+ESTIMATE = Tokens(11, 5, measure=Measure.ESTIMATED)
+API, OTHER_API = "api-1", "api-2"
+
+
+def a_command(sealer: Sealer, *, age: float = 0.0, left: float = 60.0, **given: Any) -> GenerateText:
+    """A command accepted `age` seconds ago, with `left` seconds to its deadline."""
+    request_id, tenant, now = uuid7(), uuid7(), datetime.now(UTC)
+    return GenerateText(
+        **{
+            "request_id": request_id,
+            "tenant": tenant,
+            "key_id": uuid7(),
+            "model": MODEL.name,
+            "catalogue_version": 1,
+            "sealed": sealer.seal(tenant, request_key(request_id), b'{"messages":[{"role":"user","content":"Hi"}]}'),
+            "body_mac": "00",
+            "streamed": True,
+            "reply_to": API,
+            "accepted_at": now - timedelta(seconds=age),
+            "deadline": now + timedelta(seconds=left),
+            "on_disconnect": OnDisconnect.CANCEL,
+            **given,
+        }
+    )
+
+
+class MovedClock:
+    """Real time, plus what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> datetime:
+        """The moved time, in UTC."""
+        return datetime.now(UTC) + timedelta(seconds=self.ahead)
+
+    def boottime(self) -> float:
+        """Seconds that only a test lets pass."""
+        return 1000.0 + self.ahead
+
+
+def connection(*, connected: bool = True) -> Bus:
+    """As much of a bus as a lease looks at."""
+    return cast("Bus", SimpleNamespace(connected=connected))
+
+
+@dataclass
+class Row:
+    """What decides."""
+
+    attempt: int
+    outcome: str
+    owner: str = ""
+    frames: list[Frame] = field(default_factory=list)
+
+
+class MemoryRecords:
+    """Implements `Records` on a dictionary; `away` is a database that does not answer."""
+
+    def __init__(self) -> None:
+        self.rows: dict[UUID, Row] = {}
+        self.ends: list[End] = []
+        """Those that count, in order."""
+        self.costs: list[End] = []
+        self.lost: list[tuple[UUID, int]] = []
+        """(request, attempt) of attempts that a claim gave up for lost."""
+        self.cancelled: set[UUID] = set()
+        self.away = False
+        self.failure: Exception | None = None
+        """Raised by every `finish`."""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the database is away."""
+        return self.away
+
+    async def finish(self, end: End) -> bool:
+        """The first end that is not older than the row counts."""
+        while self.away:
+            await asyncio.sleep(0.005)
+        if self.failure:
+            raise self.failure
+        row = self.rows.get(end.command.request_id)
+        if row and (row.outcome != "running" or row.attempt > end.attempt):
+            return False
+        self.rows[end.command.request_id] = Row(end.attempt, end.outcome.value, frames=list(end.frames))
+        self.ends.append(end)
+        return True
+
+    async def claim(self, command: GenerateText, process: str) -> int | None:
+        """The next attempt's number, unless the request ended."""
+        self._answer()
+        row = self.rows.setdefault(command.request_id, Row(1, "running"))
+        if row.outcome != "running":
+            return None
+        self.lost.append((command.request_id, row.attempt))
+        row.attempt, row.owner = row.attempt + 1, process
+        return row.attempt
+
+    async def confirm(self, command: GenerateText, attempt: int, process: str) -> bool:
+        """Whether nobody claimed since."""
+        self._answer()
+        row = self.rows.setdefault(command.request_id, Row(attempt, "running", process))
+        return row.outcome == "running" and row.attempt == attempt
+
+    async def read(self, request_id: UUID) -> Recorded | None:
+        """The row."""
+        self._answer()
+        row = self.rows.get(request_id)
+        return Recorded(row.attempt, row.outcome, row.frames) if row else None
+
+    async def is_cancelled(self, request_id: UUID) -> bool:
+        """Whether a test marked it."""
+        self._answer()
+        return request_id in self.cancelled
+
+    async def cost(self, end: End) -> None:
+        """Keep it."""
+        self._answer()
+        self.costs.append(end)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise DatabaseUnavailable
+
+
+class Audience:
+    """Implements `Listeners`: keeps what every process was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Frame]] = []
+        self.deaf = False
+        """Whether nothing leaves."""
+        self.owners: set[UUID] = set()
+        """Requests that another process runs."""
+        self.waiting: set[UUID] = set()
+        """Requests that an api process holds open."""
+
+    def send(self, process: str, request_id: UUID, frames: list[Frame]) -> bool:
+        """Keep the frames."""
+        if not self.deaf:
+            self.told += [(process, frame) for frame in frames]
+        return not self.deaf
+
+    async def anyone_waits(self, request_id: UUID) -> bool:
+        """As a test said."""
+        return request_id in self.waiting
+
+    async def owner_lives(self, request_id: UUID) -> bool:
+        """As a test said."""
+        return request_id in self.owners
+
+    def frames(self, process: str = API) -> list[Frame]:
+        """All that a process was told."""
+        return [frame for told, frame in self.told if told == process]
+
+    def text(self, process: str = API, channel: str = "content") -> str:
+        """A channel of choice 0 as that process has it, placed by offset; a gap shows as `_`."""
+        text = ""
+        for frame in self.frames(process):
+            if isinstance(frame, Delta) and (frame.choice, frame.channel) == (0, channel):
+                held = text.ljust(frame.offset, "_")
+                text = held[: frame.offset] + frame.text + held[frame.offset + len(frame.text) :]
+        return text
+
+    def ends(self, process: str = API) -> list[Ended]:
+        """The ends that a process was told."""
+        return [frame for frame in self.frames(process) if isinstance(frame, Ended)]
+
+    def wholes(self, process: str = API) -> list[bytes]:
+        """The unstreamed answers that a process was told."""
+        return [frame.body for frame in self.frames(process) if isinstance(frame, Whole)]
+
+
+Step = Sequence[EngineEvent] | BaseException | asyncio.Event | float | WholeAnswer
+
+
+class ScriptedEngine:
+    """Plays its script to every call: events, an error, a wait of seconds or for a test."""
+
+    def __init__(self) -> None:
+        self.script: list[Step] = []
+        self.calls: list[EngineCall] = []
+        self.ended = 0
+        """Calls that are over, however they ended."""
+        self.called = asyncio.Event()
+
+    async def stream(self, call: EngineCall) -> AsyncGenerator[list[EngineEvent], None]:
+        """The script's events."""
+        try:
+            async for step in self._played(call):
+                if isinstance(step, list):
+                    yield step
+        finally:
+            self.ended += 1
+
+    async def complete(self, call: EngineCall) -> WholeAnswer:
+        """The script's answer."""
+        try:
+            return [step async for step in self._played(call) if isinstance(step, WholeAnswer)][-1]
+        finally:
+            self.ended += 1
+
+    async def _played(self, call: EngineCall) -> AsyncGenerator[Step, None]:
+        self.calls.append(call)
+        self.called.set()
+        for step in self.script:
+            if isinstance(step, BaseException):
+                raise step
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            else:
+                yield step
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def for_model(self, model: Model) -> Engine:
+        """Itself, for any model."""
+        return self
+
+
+class OneModel:
+    """A catalogue of one model."""
+
+    def resolve(self, name: str) -> Model | None:
+        """The model, by its name."""
+        return MODEL if name == MODEL.name else None
+
+
+class FlatRate:
+    """Estimates every answer alike."""
+
+    async def estimate(self, body: dict[str, object], text: str) -> Tokens:
+        """The estimate."""
+        return ESTIMATE
+
+
+def a_sealer(folder: Any) -> Sealer:
+    """A sealer with keys of its own."""
+    return Sealer(LocalKeyring(folder))

@@ -1,0 +1,92 @@
+"""One inference process, in memory."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from penstock_common.contracts.generation import GenerateText
+from penstock_common.sealing import Sealer
+from penstock_inference.generating.generator import Generator
+from penstock_inference.generating.lease import Lease
+from penstock_inference.generating.registry import Registry
+from penstock_inference.generating.run import RunPorts
+
+from tests.support.generation_fakes import (
+    Audience,
+    FlatRate,
+    MemoryRecords,
+    MovedClock,
+    OneModel,
+    ScriptedEngine,
+    a_command,
+    a_sealer,
+    connection,
+)
+
+PROCESS = "inference-1"
+LEASE_SECONDS = 3.0
+
+
+@dataclass
+class World:
+    """A generator and all around it."""
+
+    sealer: Sealer
+    unrecorded_after: float = 30.0
+    clock: MovedClock = field(default_factory=MovedClock)
+    records: MemoryRecords = field(default_factory=MemoryRecords)
+    audience: Audience = field(default_factory=Audience)
+    engine: ScriptedEngine = field(default_factory=ScriptedEngine)
+    registry: Registry = field(default_factory=lambda: Registry(PROCESS))
+
+    def __post_init__(self) -> None:
+        self.lease = Lease(connection(), self.clock, LEASE_SECONDS)
+
+    @property
+    def generator(self) -> Generator:
+        """The process's generator."""
+        return Generator(
+            process=PROCESS,
+            engines=self.engine,
+            models=OneModel(),
+            records=self.records,
+            listeners=self.audience,
+            tokenizer=FlatRate(),
+            registry=self.registry,
+            sealer=self.sealer,
+            shared=RunPorts(self.audience, self.records, self.lease, self.clock),
+            clock=self.clock,
+            unrecorded_after=self.unrecorded_after,
+        )
+
+    def command(self, **given: Any) -> GenerateText:
+        """A command, as `a_command` makes it."""
+        return a_command(self.sealer, **given)
+
+    async def answer(self, command: GenerateText, *, redelivered: bool = False) -> None:
+        """Have a command handled to its end."""
+        await asyncio.wait_for(self.generator.handle(command, redelivered=redelivered), 5)
+
+    def begin(self, command: GenerateText, *, redelivered: bool = False) -> "asyncio.Task[None]":
+        """Have a command handled beside the test."""
+        return asyncio.create_task(self.answer(command, redelivered=redelivered))
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Of the ends that count."""
+        return [end.outcome.value for end in self.records.ends]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A process whose engine has nothing to say yet."""
+    return World(a_sealer(tmp_path / "keys"))
+
+
+async def until(condition: Any, seconds: float = 3.0) -> None:
+    """Wait until something is true."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.002)
