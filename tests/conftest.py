@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import nats
@@ -86,19 +86,6 @@ def rabbitmq_url() -> Iterator[str]:
     """An empty virtual host of the run's RabbitMQ."""
     with virtual_host() as url:
         yield url
-
-
-@contextmanager
-def virtual_host() -> Iterator[str]:
-    """A virtual host of one's own, deleted with all it holds."""
-    url, _, api = shared_url("rabbitmq").partition(" ")
-    parts = urlsplit(url)
-    api = api or os.environ.get("PENSTOCK_TEST_RABBITMQ_API") or _usual_api(url)
-    name = f"test-{uuid4().hex[:12]}"
-    ask(api, f"/vhosts/{name}", "PUT", b"{}")
-    ask(api, f"/permissions/{name}/{quote(parts.username or 'guest')}", "PUT", ALL_RIGHTS)
-    yield parts._replace(path=f"/{name}").geturl()
-    ask(api, f"/vhosts/{name}", "DELETE")
 
 
 @pytest.fixture

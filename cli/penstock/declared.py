@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from penstock.tables import console, table
 from penstock_common.messaging.topology import Topology
 
 
@@ -39,11 +37,10 @@ def declared(topology: Topology) -> dict[str, Any]:
     }
 
 
-def print_declared(topology: Topology, console: Console | None = None) -> None:
+def print_declared(topology: Topology) -> None:
     """One table for each kind of thing."""
-    console = console or Console()
     for title, rows in declared(topology).items():
-        table = Table(*rows[0], title=title)
+        shown = table(*rows[0], title=title)
         for row in rows:
-            table.add_row(*(str(cell) for cell in row.values()))
-        console.print(table)
+            shown.add_row(*(str(cell) for cell in row.values()))
+        console().print(shown)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
+
 from penstock.platform.credentials import SERVICES, load_passwords
 from penstock.platform.database import role_of
 from penstock.platform.errors import PlatformError
@@ -22,8 +24,8 @@ class Step:
     after: str
 
     def __str__(self) -> str:
-        if self.before == self.after:
-            return f"{self.service} is at {self.after}"
+        if (self.before or "") >= self.after:
+            return f"{self.service} is at {self.before}"
         return f"{self.service} went from {self.before or 'nothing'} to {self.after}"
 
 
@@ -55,8 +57,8 @@ async def _migrate(service: str, url: str) -> Step:
     head = code_head(service)
     try:
         before = (await current_heads(url, (service,))).get(service)
-    except ValueError as error:
+    except (ValueError, asyncpg.PostgresError) as error:
         raise PlatformError(f"{url} can't be used: {error}.") from error
-    if before != head:
+    if (before or "") < head:
         await upgrade(service, url)
     return Step(service, before, head)

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.conftest import virtual_host
+from tests.support.keeper import virtual_host
 from tests.support.platform import Platform, running
 
 

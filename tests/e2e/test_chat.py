@@ -5,12 +5,13 @@ import time
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.platform import Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
-QUESTION = [{"role": "user", "content": "Say something about penstocks."}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something about penstocks."}]
 
 
 def test_chat_is_answered_and_billed_to_the_last_token(platform: Platform) -> None:

@@ -14,9 +14,11 @@ from penstock_api.app import App
 from penstock_api.domain.keys import digest_of
 from penstock_api.settings import BootstrapSettings, Settings
 from penstock_common.contracts.catalogue import CatalogueChanged, CatalogueModel, Price
+from penstock_common.messaging.connect import apply_topology
 from penstock_common.service import HttpServer, http_config
 from penstock_common.settings import BusSettings, DatabaseSettings, FolderSettings, HttpSettings
-from tests.support.api import ADMIN, USER, bearer, prepare
+from tests.support.api import ADMIN, USER, bearer
+from tests.support.databases import Databases
 from tests.support.fake_inference import FakeInference, fake_inference
 
 PRICE = Price(version=1, currency="USD", input_nano=1, output_nano=2, cached_input_nano=1)
@@ -41,11 +43,11 @@ class Chat:
 
 
 @asynccontextmanager
-async def chat_process(database_url: str, bus_url: str, keyring: Path, **settings: Any) -> AsyncIterator[Chat]:
+async def chat_process(databases: Databases, bus_url: str, keyring: Path, **settings: Any) -> AsyncIterator[Chat]:
     """Start one, with one model in its catalogue."""
     given = Settings(
         bus=BusSettings(url=SecretStr(bus_url)),
-        database=DatabaseSettings(url=SecretStr(database_url)),
+        database=DatabaseSettings(url=SecretStr(databases.services["api"])),
         http=HttpSettings(port=0),
         keyring=FolderSettings(path=keyring),
         bootstrap=BootstrapSettings(user_key_sha256=digest_of(USER).hex(), admin_key_sha256=digest_of(ADMIN).hex()),
@@ -53,7 +55,7 @@ async def chat_process(database_url: str, bus_url: str, keyring: Path, **setting
         **settings,
     )
     app = App(given)
-    await prepare(database_url, bus_url)
+    await apply_topology(bus_url)
     await app.start()
     app.catalogue.take(CATALOGUE)
     server = HttpServer(http_config(app.asgi, given))

@@ -1,7 +1,7 @@
 """What a generation needs from outside, in memory. `MemoryRecords` passes the suite of the real records."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -95,13 +95,15 @@ class MemoryRecords:
         """(request, attempt) of attempts that a claim gave up for lost."""
         self.cancelled: set[UUID] = set()
         self.away = False
+        self.unnoticed = False
+        """Whether `stalled` does not know yet that the database is away."""
         self.failure: Exception | None = None
         """Raised by every `finish`."""
 
     @property
     def stalled(self) -> bool:
-        """Whether the database is away."""
-        return self.away
+        """Whether the database is known to be away."""
+        return self.away and not self.unnoticed
 
     async def finish(self, end: End) -> bool:
         """The first end that is not older than the row counts."""
@@ -201,7 +203,7 @@ class Audience:
         return [frame.body for frame in self.frames(process) if isinstance(frame, Whole)]
 
 
-Step = Sequence[EngineEvent] | BaseException | asyncio.Event | float | WholeAnswer
+Step = list[EngineEvent] | BaseException | asyncio.Event | float | WholeAnswer
 
 
 class ScriptedEngine:

@@ -79,6 +79,7 @@ class Platform:
         result = subprocess.run(
             [PENSTOCK, *arguments],
             capture_output=True,
+            check=False,
             text=True,
             cwd=ROOT,
             env={**os.environ, **self.environment, "PENSTOCK_DATA": str(self.data)},

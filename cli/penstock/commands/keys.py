@@ -9,6 +9,7 @@ import typer
 from penstock.commands.options import Data, Json
 
 PATH = "/api/v1/keys"
+WIDTH = 120  # columns, so that no id is cut; a narrower terminal wraps
 
 app = typer.Typer(help="API keys of the platform's own project.", no_args_is_help=True)
 
@@ -83,11 +84,10 @@ def _show(keys: list[dict[str, Any]]) -> None:
     from rich.console import Console  # noqa: PLC0415 (as above)
     from rich.table import Column, Table  # noqa: PLC0415 (as above)
 
-    # Ids are there to be copied: they are never cut.
-    table = Table(Column("id", no_wrap=True), Column("begins with", no_wrap=True), "name", "scopes", "state", box=None)
+    table = Table(Column("id", no_wrap=True), "begins with", "name", "scopes", "state", box=None)
     for key in keys:
         table.add_row(key["id"], key["prefix"], key["name"], " ".join(key["scopes"]), _state(key))
-    Console().print(table)
+    Console(width=WIDTH).print(table)
 
 
 def _state(key: dict[str, Any]) -> str:

@@ -47,19 +47,17 @@ def _counted(row: dict[str, Any]) -> dict[str, Any]:
 
 def show(facts: dict[str, Any]) -> None:
     """Print a table by model with its sum."""
-    from rich.console import Console  # noqa: PLC0415 (as above)
-    from rich.table import Table  # noqa: PLC0415 (as above)
-
     from penstock.money import readable  # noqa: PLC0415 (as above)
+    from penstock.tables import console, table  # noqa: PLC0415 (as above)
 
-    table = Table("model", "requests", "prompt tokens", "completion tokens", "cost", show_footer=True)
+    shown = table("model", "requests", "prompt tokens", "completion tokens", "cost", footer=True)
     cells = {name: _cells(row, facts["currency"], readable) for name, row in facts["by_model"].items()}
     for name, row in cells.items():
-        table.add_row(name, *row)
-    for column, cell in zip(table.columns, ("all", *_cells(facts, facts["currency"], readable)), strict=True):
+        shown.add_row(name, *row)
+    for column, cell in zip(shown.columns, ("all", *_cells(facts, facts["currency"], readable)), strict=True):
         column.footer = cell
         column.justify = "left" if column.header == "model" else "right"
-    Console().print(table)
+    console().print(shown)
 
 
 def _cells(row: dict[str, Any], currency: str, readable: Any) -> tuple[str, ...]:

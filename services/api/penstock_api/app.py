@@ -93,8 +93,13 @@ class App:
         await self.database.close()
 
     async def checks(self) -> dict[str, bool]:
-        """Whether each dependency answers now."""
-        return {"started": self.started, "bus": self.bus.connected, "database": await self.database.reachable()}
+        """Whether each dependency answers now; without a catalogue there is no model to serve."""
+        return {
+            "started": self.started,
+            "catalogue": self.catalogue.version > 0,
+            "bus": self.bus.connected,
+            "database": await self.database.reachable(),
+        }
 
 
 def build(settings: Settings) -> App:

@@ -6,10 +6,25 @@ from pathlib import Path
 import pytest
 
 from tests.support.chat import Chat, chat_process
+from tests.support.databases import Databases
 
 
 @pytest.fixture
-async def chat(postgres_database: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Chat]:
+async def chat(platform_databases: Databases, nats_url: str, tmp_path: Path) -> AsyncIterator[Chat]:
     """One process on real servers."""
-    async with chat_process(postgres_database, nats_url, tmp_path / "keyring") as chat:
+    async with chat_process(platform_databases, nats_url, tmp_path / "keyring") as chat:
+        yield chat
+
+
+@pytest.fixture(params=["nats_url", "rabbitmq_url"])
+def bus_url(request: pytest.FixtureRequest, nats_server_url: str) -> str:
+    """Each bus, empty or shared with tests that don't mind."""
+    url: str = request.getfixturevalue("rabbitmq_url") if request.param == "rabbitmq_url" else nats_server_url
+    return url
+
+
+@pytest.fixture
+async def chat_on_both(platform_databases: Databases, bus_url: str, tmp_path: Path) -> AsyncIterator[Chat]:
+    """One process on each bus."""
+    async with chat_process(platform_databases, bus_url, tmp_path / "keyring") as chat:
         yield chat

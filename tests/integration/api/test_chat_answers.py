@@ -24,8 +24,9 @@ async def chunks_of(chat: Chat, **members: Any) -> list[Any]:
     return [chunk async for chunk in await openai_client(chat).chat.completions.create(**arguments)]
 
 
-async def test_unstreamed_answer_carries_our_id_the_asked_model_and_the_usage(chat: Chat) -> None:
+async def test_unstreamed_answer_carries_our_id_the_asked_model_and_the_usage(chat_on_both: Chat) -> None:
     """What the engine calls itself is not passed on."""
+    chat = chat_on_both
     response = await chat.post(model="fast")
     answer = response.json()
     assert response.status_code == 200
@@ -49,8 +50,9 @@ async def test_command_carries_what_was_decided_and_the_sealed_body(chat: Chat) 
     assert (call.command.deadline - call.command.accepted_at).total_seconds() == 300
 
 
-async def test_stream_is_read_by_the_official_client(chat: Chat) -> None:
+async def test_stream_is_read_by_the_official_client(chat_on_both: Chat) -> None:
     """Role first, then the text, then the finish reason, then the usage."""
+    chat = chat_on_both
     chunks = await chunks_of(chat, stream_options={"include_usage": True})
     assert chunks[0].choices[0].delta.role == "assistant"
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "".join(TEXT)
@@ -119,8 +121,9 @@ async def test_failure_in_mid_stream_is_an_event_and_no_done(chat: Chat) -> None
         await chunks_of(chat)
 
 
-async def test_lost_chunk_is_asked_for_again_by_offset(chat: Chat) -> None:
+async def test_lost_chunk_is_asked_for_again_by_offset(chat_on_both: Chat) -> None:
     """The owner is told what is held, and the answer is whole within a second."""
+    chat = chat_on_both
     frames = deltas(*TEXT)
 
     async def script(call: Call) -> None:
@@ -134,8 +137,9 @@ async def test_lost_chunk_is_asked_for_again_by_offset(chat: Chat) -> None:
     assert chat.inference.attaches[0].offsets == {"0/content": len(TEXT[0])}
 
 
-async def test_lost_end_is_found_in_the_row(chat: Chat) -> None:
+async def test_lost_end_is_found_in_the_row(chat_on_both: Chat) -> None:
     """Nobody generates any more: the recorded answer is sent again, and what was delivered is not repeated."""
+    chat = chat_on_both
 
     async def script(call: Call) -> None:
         call.say(*deltas(TEXT[0]), ended())

@@ -16,6 +16,7 @@ from tests.conftest import Start
 from tests.support import servers
 from tests.support.api import USER, bearer
 from tests.support.chat import QUESTION, Chat, chat_process
+from tests.support.databases import Databases
 from tests.support.fake_inference import TEXT, TOKENS, Call, deltas, ended
 
 PATH = "/v1/chat/completions"
@@ -38,8 +39,9 @@ async def leave_after_asking(chat: Chat, stream: bool, **headers: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_client_that_leaves_stops_its_generation_within_a_second(chat: Chat, stream: bool) -> None:
+async def test_client_that_leaves_stops_its_generation_within_a_second(chat_on_both: Chat, stream: bool) -> None:
     """Streamed or not, a stop of this very request is heard."""
+    chat = chat_on_both
     chat.inference.script = keep_beating
     await leave_after_asking(chat, stream)
     cancel = await chat.inference.cancelled(1.0)
@@ -62,11 +64,11 @@ async def test_answered_request_is_not_stopped(chat: Chat) -> None:
 
 
 async def test_bus_away_is_503_within_two_seconds_and_served_after_its_return(
-    postgres_database: str, private_server: Start, tmp_path: Path
+    platform_databases: Databases, private_server: Start, tmp_path: Path
 ) -> None:
     """Killed or frozen, no request waits longer; after its return all goes on by itself."""
     nats = private_server(servers.nats_server())
-    async with chat_process(postgres_database, nats.url, tmp_path / "keyring") as chat:
+    async with chat_process(platform_databases, nats.url, tmp_path / "keyring") as chat:
         assert (await chat.post()).status_code == 200
         nats.freeze()
         await refused_in_time(chat)
@@ -89,24 +91,24 @@ async def refused_in_time(chat: Chat) -> None:
 
 
 async def test_request_without_acknowledgement_is_cancelled_when_the_bus_is_back(
-    postgres_database: str, private_server: Start, tmp_path: Path
+    platform_databases: Databases, private_server: Start, tmp_path: Path
 ) -> None:
     """Its client heard 503, so nobody may pay for it."""
     nats = private_server(servers.nats_server())
-    async with chat_process(postgres_database, nats.url, tmp_path / "keyring") as chat:
+    async with chat_process(platform_databases, nats.url, tmp_path / "keyring") as chat:
         nats.freeze()
         response = await chat.post()
         nats.thaw()
         cancel = await chat.inference.cancelled()
         assert str(cancel.request_id) == response.headers["x-request-id"]
-        assert await status_of(postgres_database, cancel.request_id, "refused") == "refused"
+        assert await status_of(platform_databases, cancel.request_id, "refused") == "refused"
 
 
-async def test_requests_are_written_and_their_end_wins(chat: Chat, postgres_database: str) -> None:
+async def test_requests_are_written_and_their_end_wins(chat: Chat, platform_databases: Databases) -> None:
     """An end makes the missing row, replaces an acceptance, and is replaced by none."""
     response = await chat.post()
     command = chat.inference.calls[0].command
-    assert await status_of(postgres_database, command.request_id, "accepted") == "accepted"
+    assert await status_of(platform_databases, command.request_id, "accepted") == "accepted"
     event = GenerationCompleted(
         request_id=command.request_id,
         attempt=1,
@@ -125,17 +127,17 @@ async def test_requests_are_written_and_their_end_wins(chat: Chat, postgres_data
     )
     id_ = f"{command.request_id}.1.completed"
     await chat.inference.bus.publish(envelop(event, GENERATION_COMPLETED, message_id=id_))
-    assert await status_of(postgres_database, command.request_id, "succeeded") == "succeeded"
+    assert await status_of(platform_databases, command.request_id, "succeeded") == "succeeded"
     chat.app.outlets.requests.accepted(command)
     chat.app.outlets.requests.lost(command, command.accepted_at)
     await asyncio.sleep(0.6)
-    assert await status_of(postgres_database, command.request_id, "succeeded") == "succeeded"
+    assert await status_of(platform_databases, command.request_id, "succeeded") == "succeeded"
     assert response.status_code == 200
 
 
-async def status_of(database: str, request_id: Any, expected: str) -> str | None:
+async def status_of(databases: Databases, request_id: Any, expected: str) -> str | None:
     """The status in the history, once it is the expected one or three seconds have passed."""
-    connection = await asyncpg.connect(database)
+    connection = await asyncpg.connect(databases.admin)
     try:
         end = time.monotonic() + 3
         while True:
@@ -148,9 +150,9 @@ async def status_of(database: str, request_id: Any, expected: str) -> str | None
         await connection.close()
 
 
-async def test_full_process_refuses_more(postgres_database: str, nats_url: str, tmp_path: Path) -> None:
+async def test_full_process_refuses_more(platform_databases: Databases, nats_url: str, tmp_path: Path) -> None:
     """The bound on open requests is a 503 that says when to try again."""
-    async with chat_process(postgres_database, nats_url, tmp_path / "keyring", max_open=1) as chat:
+    async with chat_process(platform_databases, nats_url, tmp_path / "keyring", max_open=1) as chat:
         chat.inference.script = keep_beating
         body = {"model": "sim/fast", "messages": QUESTION, "stream": True}
         async with chat.client.stream("POST", PATH, json=body, headers=bearer(USER)):

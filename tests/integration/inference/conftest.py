@@ -1,39 +1,73 @@
-"""An HTTP engine to be called, and the adapter that calls it."""
+"""Inference's records on a real PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from penstock_common.db.transaction import Database
+from penstock_common.sealing import Sealer
+from penstock_common.topology import PLATFORM
+from penstock_inference.adapters.end_writer import EndWriter
+from penstock_inference.adapters.generations import Generations
+from sqlalchemy import text
 
-from penstock_common.clock import SystemClock
-from penstock_common.sealing import LocalKeyring, Sealer
-from penstock_inference.adapters.engines.compatible import CompatibleEngine
-from penstock_inference.adapters.engines.session import EngineTimes, make_session
-from penstock_inference.adapters.secrets import Secrets
-from penstock_inference.domain.catalogue import Model
-from tests.support.engine_calls import a_model
-from tests.support.engine_fake import FakeEngine
+from tests.support.databases import Databases
+from tests.support.generation_fakes import a_sealer
 
-TIMES = EngineTimes(connect=1.0, first_token=0.4, between_tokens=0.4)
+
+class Store:
+    """One process's records, and what lies in its schema."""
+
+    def __init__(self, url: str, sealer: Sealer) -> None:
+        self.sealer = sealer
+        self.database = Database(url, "inference", PLATFORM, pool_size=4)
+        self.writer = EndWriter(self.database)
+        self.records = Generations(self.database, self.writer, sealer)
+
+    async def __aenter__(self) -> "Store":
+        self.writer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.writer.stop()
+        await self.database.close()
+
+    async def rows(self, query: str, **given: Any) -> list[Any]:
+        """What a query finds: scalars where it asks for one column."""
+        async with self.database.reading() as connection:
+            found = [tuple(row) for row in await connection.execute(text(query), given)]
+        return [row[0] if len(row) == 1 else row for row in found]
+
+    async def said(self, request_id: Any) -> list[str]:
+        """Message ids in the outbox that belong to a request, by their suffix."""
+        ids = await self.rows("select message_id from inference.outbox order by id")
+        return [id_.partition(".")[2] for id_ in ids if id_.startswith(str(request_id))]
+
+
+Open = Callable[[str], Any]
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[FakeEngine]:
-    """An engine that does what it is told."""
-    async with FakeEngine().serving() as engine:
-        yield engine
+def sealer(tmp_path: Path) -> Sealer:
+    """Keys of the test's own."""
+    return a_sealer(tmp_path / "keys")
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[CompatibleEngine]:
-    """The adapter, with short patience."""
-    secrets = Secrets(tmp_path, Sealer(LocalKeyring(tmp_path / "keys")), {"ENGINE_KEY": "sk-engine"})
-    adapter = CompatibleEngine(make_session(TIMES), secrets, SystemClock(), TIMES)
-    yield adapter
-    await adapter.close()
+async def open_store(sealer: Sealer) -> AsyncIterator[Open]:
+    """Opens the records of one more process at a URL."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(url: str) -> Store:
+            return await stack.enter_async_context(Store(url, sealer))
+
+        yield open_
 
 
 @pytest.fixture
-def model(upstream: FakeEngine) -> Model:
-    """A model of that engine."""
-    return a_model(url=upstream.url, upstream_model="upstream", secret="ENGINE_KEY")
+async def store(platform_databases: Databases, open_store: Open) -> Store:
+    """One process's records on the run's server."""
+    made: Store = await open_store(platform_databases.services["inference"])
+    return made

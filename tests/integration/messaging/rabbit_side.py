@@ -20,7 +20,8 @@ from tests.support.rabbitmq import RabbitServer, ask
 from tests.support.servers import Server, rabbitmq_server
 
 SETTLED = 4.0
-"""Seconds. RabbitMQ 3.10 writes down late which queues it has: one made just before kill -9 never works again."""
+"""Seconds. RabbitMQ 3.10 writes down late which queues it has: one made just before kill -9 never works again.
+Queues deleted just after a restart take the broker's dead-lettering along."""
 TICK = 0.1  # seconds between two counts of a queue's messages; 5 s unless told
 TOTALS = "/queues/%2F?disable_stats=true&enable_queue_totals=true"  # its statistics are seconds old
 
@@ -30,7 +31,6 @@ class RabbitSide:
 
     deliveries_of_a_repeat = 2
     frozen_within = 15.0
-    deliveries_of_a_repeat = 2
 
     def __init__(self) -> None:
         usual = rabbitmq_server()
@@ -45,6 +45,7 @@ class RabbitSide:
 
     async def wipe(self, topology: Topology) -> None:
         """Delete all queues, exchanges and what is in them."""
+        await asyncio.sleep(self.server.started + SETTLED - time.monotonic())
         async with self.channel() as channel:
             for thing in declared(topology):
                 if isinstance(thing, Queue):
@@ -96,7 +97,13 @@ class TickingBroker(RabbitServer):
 class SettlingServer(Server):
     """Is killed only once it has written down the queues of the test."""
 
-    laid_out = -SETTLED
+    laid_out = started = -SETTLED
+
+    def start(self) -> Server:
+        """Note the time."""
+        super().start()
+        self.started = time.monotonic()
+        return self
 
     @property
     def broker(self) -> RabbitServer:

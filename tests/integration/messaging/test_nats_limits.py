@@ -1,17 +1,23 @@
 """What only NATS does: its limits become errors that a caller can act on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import nats
 import pytest
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
 
 from penstock_common.errors import BusUnavailable, MessageTooLarge
 from penstock_common.messaging.connect import apply_topology, connect_bus
+from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.nats import connection
 from penstock_common.messaging.ports import Bus, Outgoing
 from penstock_common.messaging.topology import Stream
-from tests.integration.messaging.shop import PAID, SHOP, Paid
+from tests.integration.messaging.rig import until_async
+from tests.integration.messaging.shop import ON_PAID, PAID, SHOP, Paid
 
 pytestmark = pytest.mark.integration
 
@@ -61,7 +67,38 @@ async def test_a_message_never_lands_in_another_stream(bus: Bus) -> None:
 
 async def test_an_inbox_that_is_not_drained_refuses(bus: Bus) -> None:
     """What doesn't leave fast enough is refused before it is buffered without bound."""
-    body = bytes(MIB)
     with pytest.raises(BusUnavailable, match="fast enough"):
-        for _ in range(connection.PENDING_BYTES // MIB + 64):
-            bus.send("api-1", "k", body)
+        flood(bus, connection.PENDING_BYTES // MIB + 64)
+
+
+def flood(bus: Bus, count: int) -> None:
+    """Send megabytes without giving the loop a turn."""
+    body = bytes(MIB)
+    for _ in range(count):
+        bus.send("api-1", "k", body)
+
+
+async def test_what_the_server_gives_up_is_buried_once(bus: Bus, nats_url: str) -> None:
+    """Naked by somebody who leaves no notes until no delivery is left; two processes watch."""
+    sent = envelop(Paid(id="x"), PAID)
+    await bus.publish(sent)
+    async with await nats.connect(nats_url) as client:
+        js = client.jetstream()
+        subscription = await js.pull_subscribe_bind(ON_PAID.name, stream="SHOP")
+        watches = [await bus.guard(SHOP), await bus.guard(SHOP)]
+        for _ in range(ON_PAID.server_limit):
+            await (await subscription.fetch(1))[0].nak()
+        with pytest.raises(NatsTimeoutError):  # the server notices when it is asked for more
+            await subscription.fetch(1, timeout=1)
+        await until_async(lambda: buried(js))
+        await asyncio.sleep(0.3)
+        assert await buried(js) == 1
+        raw = await js.get_msg("DLQ", 1)
+    letter = DeadLetter.parse(raw.headers or {}, raw.data or b"")
+    assert (letter.message_id, letter.body, letter.attempts) == (sent.message_id, sent.body, ON_PAID.server_limit)
+    await asyncio.gather(*(watch.stop() for watch in watches))
+
+
+async def buried(js: JetStreamContext) -> int:
+    """How many dead letters there are."""
+    return (await js.stream_info("DLQ")).state.messages

@@ -83,8 +83,8 @@ async def test_what_fails_at_first_succeeds_later(rig: Rig, lane: Consumer) -> N
 async def test_handing_back_costs_no_attempt(rig: Rig, lane: Consumer) -> None:
     """More hand-backs than a bus delivers one message by itself, and then it is handled."""
     await rig.start()
-    id_ = await rig.send(lane.topic, f"handback:{lane.server_limit + 2}")
-    await until(lambda: id_ in rig.seen("done"))
+    id_ = await rig.send(lane.topic, f"handback:{lane.server_limit + 3}")
+    await until(lambda: id_ in rig.seen("done"), 30)
     assert await rig.letters(lane) == []
 
 

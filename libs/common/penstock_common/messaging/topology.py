@@ -8,6 +8,7 @@ from functools import cached_property
 from penstock_common.contracts.base import Contract, Wire
 
 ACK_WAIT = 4.0  # seconds
+ROOM = 20  # deliveries
 
 
 class Kind(StrEnum):
@@ -152,8 +153,8 @@ class Consumer:
 
     @property
     def server_limit(self) -> int:
-        """Deliveries before the server gives up. Moving a suspect costs deliveries, not attempts: leave room."""
-        return self.max_attempts + (20 if self.quarantine else 0)
+        """Deliveries before the server gives up. Moving a suspect and handing back cost deliveries, not attempts."""
+        return self.max_attempts + ROOM
 
     @property
     def max_in_flight(self) -> int:

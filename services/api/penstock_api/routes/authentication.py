@@ -9,9 +9,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from penstock_api.domain.keys import Key, Scope
 from penstock_api.ports.keys import Authenticator
 
+SCHEME = "ApiKey"
 # Declares the scheme in OpenAPI; the header is read by the port, whose errors say more.
 _scheme = HTTPBearer(
-    scheme_name="API key", bearerFormat="psk-…", description="An API key: `Bearer psk-…`.", auto_error=False
+    scheme_name=SCHEME, bearerFormat="psk-…", description="An API key: `Bearer psk-…`.", auto_error=False
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from penstock_api.domain.chat_request import ChatRequest
+from penstock_api.routes.authentication import SCHEME
 from penstock_api.routes.documents import OPENAI_ERROR
 
 REFERENCE = "#/components/schemas/{name}"
@@ -75,7 +76,7 @@ def describe_chat(document: dict[str, Any], path: str) -> None:
         "summary": "Create a chat completion",
         "description": "As OpenAI's reference has it; members that are not listed here are passed to the engine.",
         "operationId": "create_chat_completion",
-        "security": [{"API key": []}],
+        "security": [{SCHEME: []}],
         "parameters": [ON_DISCONNECT],
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {"200": answer} | {str(status): _error(meaning) for status, meaning in ERRORS.items()},

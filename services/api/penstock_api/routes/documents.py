@@ -4,6 +4,7 @@ from typing import Any
 
 from penstock_api.domain.openai_format import error_object
 from penstock_common.contracts.stream import Failure
+from penstock_common.errors import Fault
 
 MEANING = {
     401: "No valid API key was sent.",
@@ -50,7 +51,8 @@ OPENAI_ERROR = {
         }
     },
     "example": error_object(
-        Failure("api.key_missing", "unauthenticated", "No API key was sent; put one into the header Authorization.")
+        Failure("api.model_not_found", Fault.MISSING, "The model 'gpt-9' does not exist; GET /v1/models lists all."),
+        "model",
     ),
 }
 

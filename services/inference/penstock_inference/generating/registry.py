@@ -21,8 +21,8 @@ REMEMBERED = 10_000  # stops heard for requests that have not begun here
 class Registry:
     """The running attempts of one process."""
 
-    def __init__(self, process: str) -> None:
-        self.process = process
+    def __init__(self, process: str, check_seconds: float = CHECK_SECONDS) -> None:
+        self.process, self.check_seconds = process, check_seconds
         self.runs: dict[UUID, Run] = {}
         self._stops: OrderedDict[UUID, str] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
@@ -75,7 +75,7 @@ class Registry:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self.check_seconds)
             for run in list(self.runs.values()):
                 if not run.suspect:
                     run.beat()

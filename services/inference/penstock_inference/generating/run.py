@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +88,7 @@ class Run:
     def beat(self) -> None:
         """Show the listeners that this run lives, where it was silent for a while."""
         quiet = asyncio.get_running_loop().time() - self._spoke
-        if quiet < BEAT_SECONDS or self._epoch != self.ports.lease.epoch():
+        if quiet < self.ports.beat_seconds or self._epoch != self.ports.lease.epoch():
             return
         self.flush()
         for process in self.listeners:
@@ -115,7 +116,7 @@ class Run:
         epoch = self.ports.lease.epoch()
         if epoch == self._epoch:
             return
-        async with asyncio.timeout(HELD_SECONDS):
+        async with asyncio.timeout(self.ports.held_seconds):
             while not await self._confirmed():  # noqa: ASYNC110 (the database sends no event when it is back)
                 await asyncio.sleep(0.2)
         self._epoch = epoch
@@ -141,8 +142,13 @@ class Run:
             self._timer = None
 
 
+@dataclass(frozen=True, slots=True)
 class RunPorts:
     """What every run of a process shares."""
 
-    def __init__(self, listeners: Listeners, records: Records, lease: Lease, clock: Clock) -> None:
-        self.listeners, self.records, self.lease, self.clock = listeners, records, lease, clock
+    listeners: Listeners
+    records: Records
+    lease: Lease
+    clock: Clock
+    beat_seconds: float = BEAT_SECONDS
+    held_seconds: float = HELD_SECONDS

@@ -79,7 +79,8 @@ async def test_an_ended_call_is_counted_exactly(how: str, sim: SimulatedEngine) 
                 answer.take(await anext(events))
     else:
         task = asyncio.create_task(heard(sim, call, answer))
-        await asyncio.sleep(0.2)
+        while not answer.deltas:
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

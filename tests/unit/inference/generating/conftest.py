@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_common.contracts.generation import GenerateText
 from penstock_common.sealing import Sealer
 from penstock_inference.generating.generator import Generator
 from penstock_inference.generating.lease import Lease
 from penstock_inference.generating.registry import Registry
 from penstock_inference.generating.run import RunPorts
-
 from tests.support.generation_fakes import (
     Audience,
     FlatRate,
@@ -35,14 +35,21 @@ class World:
 
     sealer: Sealer
     unrecorded_after: float = 30.0
+    beat_seconds: float = 2.0
+    held_seconds: float = 30.0
     clock: MovedClock = field(default_factory=MovedClock)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     audience: Audience = field(default_factory=Audience)
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
-    registry: Registry = field(default_factory=lambda: Registry(PROCESS))
+    registry: Registry = field(default_factory=lambda: Registry(PROCESS, check_seconds=0.01))
 
     def __post_init__(self) -> None:
         self.lease = Lease(connection(), self.clock, LEASE_SECONDS)
+
+    @property
+    def shared(self) -> RunPorts:
+        """What its runs share."""
+        return RunPorts(self.audience, self.records, self.lease, self.clock, self.beat_seconds, self.held_seconds)
 
     @property
     def generator(self) -> Generator:
@@ -56,7 +63,7 @@ class World:
             tokenizer=FlatRate(),
             registry=self.registry,
             sealer=self.sealer,
-            shared=RunPorts(self.audience, self.records, self.lease, self.clock),
+            shared=self.shared,
             clock=self.clock,
             unrecorded_after=self.unrecorded_after,
         )

@@ -4,16 +4,16 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
 from penstock_common.contracts.generation import Measure, Outcome, Tokens
 from penstock_common.contracts.stream import Delta, Ended, ToolCall
 from penstock_inference.domain.errors import EngineCut, EngineOverloaded
-from penstock_inference.ports import Finished, TextDelta, ToolCallStart, Used, WholeAnswer
-
+from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used, WholeAnswer
 from tests.support.generation_fakes import API, ESTIMATE, MODEL
 from tests.unit.inference.generating.conftest import World, until
 
 USED = Used(Tokens(3, 2))
-DONE = [Finished(0, "stop"), USED]
+DONE: list[EngineEvent] = [Finished(0, "stop"), USED]
 
 
 def said(text: str, channel: str = "content") -> TextDelta:

@@ -4,27 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from penstock_common.contracts.stream import Beat
 from penstock_common.messaging.delivery import HandBack
-from penstock_inference.generating import registry as registry_module
 from penstock_inference.generating.lease import Lease, lease_seconds
-from penstock_inference.ports import Finished, TextDelta, Used
-
+from penstock_inference.ports import EngineEvent, Finished, TextDelta
 from tests.support.generation_fakes import MovedClock, Row, connection
 from tests.unit.inference.generating.conftest import LEASE_SECONDS, World, until
 
-DONE = [Finished(0, "stop")]
+DONE: list[EngineEvent] = [Finished(0, "stop")]
 
 
-def said(text: str) -> list[TextDelta | Finished | Used]:
+def said(text: str) -> list[EngineEvent]:
     """Text of choice 0."""
     return [TextDelta(0, "content", text)]
 
 
 @pytest.fixture
-async def watched(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """A process whose registry looks after its runs, a hundred times as often as usual."""
-    monkeypatch.setattr(registry_module, "CHECK_SECONDS", 0.01)
+async def watched(world: World) -> AsyncIterator[World]:
+    """A process whose registry looks after its runs."""
     world.registry.start()
     yield world
     await world.registry.close()
@@ -109,20 +107,16 @@ async def test_superseded_run_falls_silent_and_leaves_the_command_to_its_new_own
     assert (len(watched.audience.told), watched.outcomes, watched.engine.ended) == (told, [], 1)
 
 
-async def test_suspect_waits_for_the_database_while_others_beat_on(
-    watched: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_suspect_waits_for_the_database_while_others_beat_on(watched: World) -> None:
     """Nobody can say whether it may go on: it is silent, and a run begun since is not held up by it."""
+    watched.beat_seconds = 0.0
     watched.engine.script = [said("Hel"), 30.0]
     suspect = watched.begin(watched.command())
     await until(lambda: watched.audience.text() == "Hel")
-    watched.records.away = True
+    watched.records.away = watched.records.unnoticed = True
     watched.clock.ahead += LEASE_SECONDS + 1
-    await asyncio.sleep(0.05)
-    monkeypatch.setattr("penstock_inference.generating.run.BEAT_SECONDS", 0.0)
-    watched.records.away = False
+    watched.audience.told.clear()
     fresh = watched.begin(watched.command(reply_to="api-2"))
-    watched.records.away = True
     await until(lambda: Beat(1) in watched.audience.frames("api-2"))
     assert Beat(1) not in watched.audience.frames()
     watched.records.away = False
@@ -131,11 +125,9 @@ async def test_suspect_waits_for_the_database_while_others_beat_on(
     fresh.cancel()
 
 
-async def test_suspect_that_nobody_can_assure_is_handed_back(
-    watched: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_suspect_that_nobody_can_assure_is_handed_back(watched: World) -> None:
     """The database stays away: the command is not acknowledged, so that it will be delivered again."""
-    monkeypatch.setattr("penstock_inference.generating.run.HELD_SECONDS", 0.05)
+    watched.held_seconds = 0.05
     watched.engine.script = [said("Hel"), 30.0]
     running = watched.begin(watched.command())
     await until(lambda: watched.audience.text() == "Hel")
@@ -157,9 +149,9 @@ async def test_suspect_that_ends_asks_the_row_by_ending(world: World) -> None:
     assert (world.outcomes, world.audience.text()) == (["succeeded"], "Hello")
 
 
-async def test_a_silent_run_beats(watched: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_run_beats(watched: World) -> None:
     """Its listeners hear that it lives, for unstreamed answers too."""
-    monkeypatch.setattr("penstock_inference.generating.run.BEAT_SECONDS", 0.02)
+    watched.beat_seconds = 0.02
     watched.engine.script = [30.0]
     running = watched.begin(watched.command(streamed=False))
     await until(lambda: watched.audience.frames().count(Beat(1)) >= 2)

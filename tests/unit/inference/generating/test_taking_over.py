@@ -3,17 +3,24 @@
 import asyncio
 
 import pytest
-from penstock_common.contracts.generation import CancelGeneration, FindGeneration, GenerateText, OnDisconnect, Outcome, Tokens
-from penstock_common.contracts.stream import Delta, Ended, Failure
-from penstock_common.messaging.delivery import HandBack
-from penstock_inference.ports import Finished, TextDelta, Used
 
+from penstock_common.contracts.generation import (
+    CancelGeneration,
+    FindGeneration,
+    GenerateText,
+    OnDisconnect,
+    Outcome,
+    Tokens,
+)
+from penstock_common.contracts.stream import Delta, Ended, Failure, Frame
+from penstock_common.messaging.delivery import HandBack
+from penstock_inference.ports import EngineEvent, Finished, TextDelta, Used
 from tests.support.generation_fakes import API, Row
 from tests.unit.inference.generating.conftest import PROCESS, World, until
 
 USED = Used(Tokens(3, 2))
-ANSWER = [[TextDelta(0, "content", "Hello")], [Finished(0, "stop"), USED]]
-OTHERS = [Delta(2, 0, "content", 0, "Other"), Ended(2, "succeeded", {0: "stop"}, {"0/content": 5}, Tokens(1, 1))]
+ANSWER: list[list[EngineEvent]] = [[TextDelta(0, "content", "Hello")], [Finished(0, "stop"), USED]]
+OTHERS: list[Frame] = [Delta(2, 0, "content", 0, "Other"), Ended(2, "succeeded", {0: "stop"}, {"0/content": 5}, Tokens(1, 1))]
 FAILURE = Failure("inference.undeliverable", "unavailable", "It could not be handled.")
 
 

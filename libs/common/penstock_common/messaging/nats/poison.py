@@ -69,7 +69,7 @@ class PoisonWatch:
         note = await self._notes.add(origin)
         attempts = advisory.deliveries - note.handed
         told = story.Told(attempts, note.reason or "no answer: the process died or froze", note.first)
-        if attempts < lane.max_attempts and lane.quarantine:  # handed back too often, or moved in vain
+        if attempts < lane.max_attempts and (lane.quarantine or lane.base):  # handed back again and again
             moved = story.suspect(message, lane, origin, told)
         else:
             moved = story.dead(message, lane, origin, told)

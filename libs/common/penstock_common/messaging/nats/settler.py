@@ -59,7 +59,6 @@ class NatsSettler:
 
     async def quarantine(self, message: Incoming, lane: Consumer, attempts: int) -> None:
         """Move to the quarantine lane, confirmed, then ack."""
-        assert lane.quarantine is not None
         origin = origin_of(message.raw)
         note = await self._notes.add(origin)
         told = story.Told(attempts, note.reason, note.first)

@@ -26,12 +26,10 @@ def dead(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> Outgo
 
 
 def suspect(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> Outgoing:
-    """A message on its way to the quarantine lane."""
-    assert lane.quarantine is not None
+    """A message on its way to the quarantine lane, or once more to its end."""
+    to = lane.quarantine or lane
     headers = _headers(message, lane, origin, told)
-    return Outgoing(
-        lane.quarantine.topic.subject, QUARANTINE.name, f"{lane.quarantine.name}:{origin}", headers, message.body
-    )
+    return Outgoing(to.topic.subject, QUARANTINE.name, f"{to.name}:{origin}", headers, message.body)
 
 
 def _headers(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> dict[str, str]:

@@ -45,8 +45,8 @@ class RabbitTopology:
             changes = await _changes(connection, topology)
             if differing := [str(change) for change in changes if change.differs]:
                 raise TopologyRefused(f"{'; '.join(differing)}. {REMEDY}")
-            async with _channel(connection) as channel:
-                for thing in declared(topology):  # all of them: a binding can't be looked at, but made again
+            for thing in declared(topology):  # all of them: a binding can't be looked at, but made again
+                async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
                     await thing.declare(channel)
             return [str(change) for change in changes]
 

@@ -88,7 +88,7 @@ async def process(
         yield Process(database, catalogue)
 
 
-async def until(condition: Callable[[], object], seconds: float = 1.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait until something is true."""
     async with asyncio.timeout(seconds):
         while not condition():

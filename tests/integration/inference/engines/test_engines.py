@@ -102,7 +102,7 @@ async def test_unusual_streams_are_read_right(
 ) -> None:
     """What engines do within the protocol, or just beyond it, costs no text; and the call ends."""
     upstream.will(case.answer)
-    answer = await asyncio.wait_for(heard(engine, a_call(model)), 5)
+    answer = await asyncio.wait_for(heard(engine, a_call(model)), 20)
     assert answer.text == case.text
     assert answer.finish == {0: "stop"}
 
@@ -116,6 +116,8 @@ class Bad:
     raised: type[PenstockError]
     text: str = ""
     says: str = ""
+    seconds: float = 300.0
+    """Until the deadline."""
 
 
 BAD = (
@@ -159,9 +161,6 @@ BAD = (
     Bad("impossible choice", stream(chunk(choice=10**9, content="x")), EngineGarbled),
     Bad("negative choice", stream(chunk(choice=-1, content="x")), EngineGarbled),
     Bad("nothing but done", Answer([DONE]), EngineGarbled, says="without saying anything"),
-    Bad("no first token", Answer(end=End.HANG), EngineTimedOut, says="no first token within 0.4 s"),
-    Bad("stalls", stream(*HELLO[:2], done=False, end=End.HANG), EngineTimedOut, "Hel", "nothing for 0.4 s"),
-    Bad("only comments", Answer([x for _ in range(20) for x in (b": ping\n\n", 0.05)]), EngineTimedOut),
     Bad("endless line", Answer([b"data: " + b"x" * (1 << 20)] + [b"x" * (1 << 20)] * 8, end=End.HANG), EngineGarbled),
     Bad("compressed", Answer([b"\x1f\x8b\x08"], headers={"content-encoding": "gzip"}), EngineGarbled),
 )
@@ -173,11 +172,30 @@ async def test_failures_have_names(case: Bad, upstream: FakeEngine, engine: Comp
     upstream.will(case.answer)
     answer = Heard()
     with pytest.raises(case.raised) as raised:
-        await asyncio.wait_for(heard(engine, a_call(model), answer), 5)
+        await asyncio.wait_for(heard(engine, a_call(model), answer), 20)
     assert answer.text == case.text
     assert case.says in raised.value.message
     assert "sk-engine" not in raised.value.message
     assert "secret" not in raised.value.message
+
+
+LATE = (
+    Bad("no first token", Answer(end=End.HANG), EngineTimedOut, says="no first token within 0.4 s"),
+    Bad("stalls", stream(*HELLO[:2], done=False, end=End.HANG), EngineTimedOut, "Hel", "nothing for 0.4 s"),
+    Bad("only comments", Answer([x for _ in range(20) for x in (b": ping\n\n", 0.05)]), EngineTimedOut),
+    Bad("silent in the headers", Answer([0.0], status=100, end=End.HANG), EngineTimedOut, says="no first token"),
+)
+
+
+@pytest.mark.parametrize("case", LATE, ids=lambda case: case.name)
+async def test_patience_has_an_end(case: Bad, upstream: FakeEngine, hasty: CompatibleEngine, model: Model) -> None:
+    """What was said before the silence is kept, and the engine is told that nobody waits."""
+    upstream.will(case.answer)
+    answer = Heard()
+    with pytest.raises(case.raised, match=case.says):
+        await asyncio.wait_for(heard(hasty, a_call(model), answer), 20)
+    assert answer.text == case.text
+    await asyncio.wait_for(upstream.left.wait(), 5)
 
 
 WHOLE_BAD = (
@@ -189,7 +207,7 @@ WHOLE_BAD = (
     Bad("bad utf-8", Answer([b'{"choices":[{"message":{"content":"a"},"x":"\xff"}]}']), EngineGarbled),
     Bad("cut", Answer([b'{"choices":'], end=End.CUT), EngineCut),
     Bad("too large", Answer([b" " * (1 << 20)] * 17), EngineGarbled, says="more than 16 MB"),
-    Bad("stalls", Answer([b"{"], end=End.HANG), EngineTimedOut, says="before the request's deadline"),
+    Bad("stalls", Answer([b"{"], end=End.HANG), EngineTimedOut, says="before the request's deadline", seconds=0.5),
 )
 
 
@@ -200,7 +218,7 @@ async def test_unstreamed_failures_have_names(
     """The same for answers that come at once."""
     upstream.will(case.answer)
     with pytest.raises(case.raised) as raised:
-        await asyncio.wait_for(engine.complete(a_call(model, seconds=1.0)), 5)
+        await asyncio.wait_for(engine.complete(a_call(model, seconds=case.seconds)), 20)
     assert case.says in raised.value.message
 
 

@@ -1,0 +1,53 @@
+"""An HTTP engine to be called, and the adapter that calls it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from penstock_common.clock import SystemClock
+from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_inference.adapters.engines.compatible import CompatibleEngine
+from penstock_inference.adapters.engines.session import EngineTimes, make_session
+from penstock_inference.adapters.secrets import Secrets
+from penstock_inference.domain.catalogue import Model
+from tests.support.engine_calls import a_model
+from tests.support.engine_fake import FakeEngine
+
+PATIENT = EngineTimes(connect=20.0, first_token=20.0, between_tokens=20.0)
+HASTY = EngineTimes(connect=20.0, first_token=0.4, between_tokens=0.4)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeEngine]:
+    """An engine that does what it is told."""
+    async with FakeEngine().serving() as engine:
+        yield engine
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Secrets:
+    """The keys of engines."""
+    return Secrets(tmp_path, Sealer(LocalKeyring(tmp_path / "keys")), {"ENGINE_KEY": "sk-engine"})
+
+
+@pytest.fixture
+async def engine(secrets: Secrets) -> AsyncIterator[CompatibleEngine]:
+    """The adapter, so patient that a busy machine fails no test."""
+    adapter = CompatibleEngine(make_session(PATIENT), secrets, SystemClock(), PATIENT)
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+async def hasty(secrets: Secrets) -> AsyncIterator[CompatibleEngine]:
+    """The adapter without patience."""
+    adapter = CompatibleEngine(make_session(HASTY), secrets, SystemClock(), HASTY)
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+def model(upstream: FakeEngine) -> Model:
+    """A model of that engine."""
+    return a_model(url=upstream.url, upstream_model="upstream", secret="ENGINE_KEY")

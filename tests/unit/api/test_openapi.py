@@ -1,0 +1,115 @@
+"""The OpenAPI document: valid, complete, and with examples that are true."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+from starlette.testclient import TestClient
+
+from penstock_api.app import build
+from penstock_api.routes.authentication import SCHEME
+from tests.support.api import settings
+
+DATABASE, BUS = "postgresql://nobody@127.0.0.1:1/none", "nats://127.0.0.1:1"
+OPEN = {"/healthz", "/readyz", "/metrics"}
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """As a process serves it before it could reach anything."""
+    app = build(settings(DATABASE, BUS, tmp_path_factory.mktemp("keyring")))
+    response = TestClient(app.asgi).get("/openapi.json")
+    assert response.status_code == 200
+    served: dict[str, Any] = response.json()
+    return served
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(method and path, operation) of everything that needs a key."""
+    for path, item in document["paths"].items():
+        if path not in OPEN:
+            yield from ((f"{method} {path}", item[method]) for method in item if method in METHODS)
+
+
+def media(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, media type object) of an operation's bodies."""
+    bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+    for place, body in bodies.items():
+        for name, content in body.get("content", {}).items():
+            yield f"{place} {name}", content
+
+
+def examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """(schema, example) of every schema that has one."""
+    if isinstance(node, dict):
+        if "example" in node:
+            yield node, node["example"]
+        yield from ((node, example) for example in node.get("examples", ()) if isinstance(node["examples"], list))
+        for inner in node.values():
+            yield from examples(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from examples(inner)
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    """By OpenAPI's own schema, references included."""
+    validate(document)
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    """The routes that clients may rely on are there, each with a tag, a sentence, its key and its errors."""
+    found = dict(operations(document))
+    assert set(found) == {
+        "post /v1/chat/completions",
+        "get /v1/models",
+        "get /v1/models/{model}",
+        "get /api/v1/usage",
+        "post /api/v1/keys",
+        "get /api/v1/keys",
+        "delete /api/v1/keys/{id}",
+        "get /api/v1/admin/models",
+        "post /api/v1/admin/models",
+        "delete /api/v1/admin/models/{name}",
+    }
+    for name, operation in found.items():
+        assert operation["tags"], name
+        assert operation.get("summary") or operation.get("description"), name
+        assert operation["security"] == [{SCHEME: []}], name
+        assert "401" in operation["responses"], name
+
+
+def test_errors_have_the_form_of_their_routes(document: dict[str, Any]) -> None:
+    """Problem details on native routes, OpenAI's error object on theirs; nothing of the framework's own."""
+    for name, operation in operations(document):
+        form = "application/json" if " /v1/" in name else "application/problem+json"
+        for status, response in operation["responses"].items():
+            if status == "default" or int(status) >= 400:
+                assert set(response["content"]) == {form}, (name, status)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_every_body_is_described(document: dict[str, Any]) -> None:
+    """Each body has a schema."""
+    for name, operation in operations(document):
+        for place, content in media(operation):
+            assert content.get("schema"), (name, place)
+
+
+def test_examples_are_true(document: dict[str, Any]) -> None:
+    """Each example is what its schema asks for."""
+    found = list(examples(document))
+    assert len(found) > len(dict(operations(document)))
+    for schema, example in found:
+        OAS31Validator({**schema, "components": document["components"]}).validate(example)
+
+
+def test_bodies_have_examples(document: dict[str, Any]) -> None:
+    """Whoever reads how to send something sees it sent."""
+    for name, operation in operations(document):
+        if body := operation.get("requestBody"):
+            (content,) = body["content"].values()
+            assert "example" in content or list(examples(content["schema"])), name
