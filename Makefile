@@ -20,7 +20,7 @@ down: bootstrap ## stop the platform
 	@exec $(BIN)/penstock down $(ARGS)
 
 test: bootstrap ## run every test on real servers; options in ARGS="-k name"
-	@exec $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@exec $(BIN)/pytest -n 2 --dist loadgroup --timeout 300 $(ARGS)
 
 check: bootstrap ## formatting, lint, types, imports
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }

@@ -11,7 +11,10 @@ EXAMPLES = "30d, 12h, 2w, 2030-01-31 or 2030-01-31T12:00+00:00"
 def expiry_of(text: str, now: datetime) -> datetime:
     """The end of a span from `now`, or a date or time (UTC where it says nothing). Raises ValueError."""
     if span := SPAN.fullmatch(text.strip()):
-        return now + timedelta(**{UNITS[span[2]]: int(span[1])})
+        try:
+            return now + timedelta(**{UNITS[span[2]]: int(span[1])})
+        except OverflowError as error:
+            raise ValueError(f"{text} is too far away") from error
     try:
         end = datetime.fromisoformat(text.strip())
     except ValueError as error:

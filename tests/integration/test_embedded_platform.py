@@ -127,6 +127,18 @@ def test_down_waits_for_the_last_process(platform: Platform) -> None:
     assert platform.cli("status", "--json", check=False).returncode == 3
 
 
+async def test_given_servers_are_used_and_left_alone(data_folder: Path, nats_url: str, postgres_database: str) -> None:
+    """With --bus and --database no server is embedded, an empty database is set up, and both outlive the platform."""
+    options = ["--bus", nats_url, "--database", postgres_database]
+    with running(Platform(data_folder, options)) as platform:
+        assert set(platform.info["processes"]) == SERVICES | {"supervisor"}
+        assert (platform.info["bus"], platform.info["database"]) == (nats_url, postgres_database)
+        assert "sim/fast" in platform.info["models"]
+    connection = await asyncpg.connect(postgres_database)
+    assert await connection.fetchval("select count(*) from billing.alembic_version") == 1
+    await connection.close()
+
+
 def test_a_taken_port_is_refused_with_its_owner(data_folder: Path) -> None:
     """An explicit port is a promise that can't be kept by taking another."""
     with socket.socket() as listener:

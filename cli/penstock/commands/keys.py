@@ -69,7 +69,7 @@ def _end(expires: str) -> str:
 
     try:
         return expiry_of(expires, datetime.now(UTC)).isoformat()
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--expires") from error
 
 

@@ -99,7 +99,7 @@ def _variable(name: str) -> str:
 
 
 def _nano(option: str, price: str) -> int:
-    from penstock.money import nano_of  # noqa: PLC0415 (as above)
+    from penstock.prices import nano_of  # noqa: PLC0415 (as above)
 
     try:
         return nano_of(price)

@@ -82,8 +82,11 @@ def main() -> None:
     addresses = Addresses(**json.load(sys.stdin))
     try:
         asyncio.run(prepare(addresses))
-    except (PenstockError, OSError, asyncpg.PostgresError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    except PenstockError as error:
+        meaning = (type(error).__doc__ or "").splitlines()[0]
+        sys.exit(f"{meaning} ({error})")
+    except (OSError, asyncpg.PostgresError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

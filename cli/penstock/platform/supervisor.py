@@ -50,6 +50,7 @@ class Supervisor:
         """Start all; raises PlatformError with the reason where one of them does not become ready."""
         self._clear_earlier_run()
         port = choose_port(self._options.port)
+        self._console.say("penstock", f"starting in {self._folder.root}; a first start takes some seconds more")
         addresses, servers = plan(self._folder, self._options.bus, self._options.database)
         wiring = self._wiring(addresses, port)
         services = [await self._spawn(wiring.program(service), shown=True) for service in SERVICES]

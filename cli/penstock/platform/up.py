@@ -55,8 +55,9 @@ async def _run(folder: DataFolder, options: Options, console: Console, *, as_jso
 async def _start(supervisor: Supervisor, folder: DataFolder, *, as_json: bool) -> None:
     await supervisor.start()
     facts = await snapshot(folder)
-    sys.stdout.write(f"{json.dumps(facts)}\n" if as_json else greeting(facts))
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # whoever wanted to know has left; the platform stays
+        sys.stdout.write(f"{json.dumps(facts)}\n" if as_json else greeting(facts))
+        sys.stdout.flush()
 
 
 def _on_signals(supervisor: Supervisor, stopping: asyncio.Event, console: Console) -> None:
@@ -69,7 +70,8 @@ def _on_signals(supervisor: Supervisor, stopping: asyncio.Event, console: Consol
         stopping.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup
+    for number in (signal.SIGINT, signal.SIGTERM, *hang_up):
         loop.add_signal_handler(number, stop, number)
 
 

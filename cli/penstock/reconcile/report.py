@@ -14,6 +14,11 @@ class Difference:
     settles: bool = False
     """Whether it may only be still under way: it counts once it lasted."""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What stays the same from one comparison to the next."""
+        return self.request_id, self.kind
+
 
 @dataclass(slots=True)
 class Report:
@@ -34,9 +39,15 @@ class Report:
         return not self.differences
 
     @property
-    def may_settle(self) -> bool:
-        """Whether a later comparison could find fewer differences."""
-        return any(difference.settles for difference in self.differences)
+    def unsettled(self) -> set[tuple[str, str]]:
+        """(request id, kind) of what a later comparison may no longer find."""
+        return {d.key for d in self.differences if d.settles}
+
+    def keep(self, lasting: set[tuple[str, str]]) -> None:
+        """Of what may settle, keep what lasted; the rest came up meanwhile and is under way."""
+        new = self.unsettled - lasting
+        self.in_flight += sorted({request_id for request_id, _ in new} - set(self.in_flight))
+        self.differences = [d for d in self.differences if d.key not in new]
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints."""

@@ -49,13 +49,20 @@ def records_of(data: Path | None, database: str | None) -> Records:
 
 
 async def reconcile(records: Records, settle: float) -> Report:
-    """Compare until the records agree, or what differs has lasted `settle` seconds. Raises CannotTell."""
+    """Compare until what may settle has settled, or lasted `settle` seconds. Raises CannotTell."""
     deadline = time.monotonic() + settle
-    while True:
-        try:
-            report = await compare_records(records.database, records.engine_files)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            raise CannotTell(f"The records can't be read: {error or type(error).__name__}") from error
-        if not report.may_settle or time.monotonic() > deadline:
-            return report
+    report = await _compare(records)
+    lasting = report.unsettled
+    while lasting and time.monotonic() < deadline:
         await asyncio.sleep(PAUSE)
+        report = await _compare(records)
+        lasting &= report.unsettled
+    report.keep(lasting)
+    return report
+
+
+async def _compare(records: Records) -> Report:
+    try:
+        return await compare_records(records.database, records.engine_files)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise CannotTell(f"The records can't be read: {error or type(error).__name__}") from error

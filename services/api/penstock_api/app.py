@@ -4,7 +4,7 @@ from typing import Any
 
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.catalogue import Catalogue, Orders
-from penstock_api.adapters.generations import OpenGenerations, Outlets
+from penstock_api.adapters.generations import Limits, OpenGenerations, Outlets
 from penstock_api.adapters.key_store import KeyTable
 from penstock_api.adapters.keys import Keys
 from penstock_api.adapters.local_keys import local_keys
@@ -47,7 +47,8 @@ class App:
         self.catalogue = Catalogue(self.database, self.bus)
         self.outlets = Outlets(RequestsLog(self.database), Cancels(self.database))
         sealer = Sealer(LocalKeyring(settings.keyring.path))
-        self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, settings.max_open)
+        limits = Limits(settings.max_open, settings.answer_seconds)
+        self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, limits)
         deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
         self.asgi: Any = make_application(

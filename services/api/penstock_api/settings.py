@@ -24,3 +24,5 @@ class Settings(ServiceSettings):
     bootstrap: BootstrapSettings = BootstrapSettings()
     max_open: int = Field(default=20_000, ge=1, le=1_000_000)
     """Requests that this process holds open at once; more are answered 503."""
+    answer_seconds: float = Field(default=300.0, ge=1, le=3600)
+    """How long after its acceptance a request may still be answered: its deadline."""

@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
-from penstock_common.contracts.generation import GenerationCompleted, Outcome
+from penstock_common.contracts.catalogue import CatalogueChanged
+from penstock_common.contracts.generation import GenerateText, GenerationCompleted, Outcome
 from penstock_common.contracts.stream import Beat, Delta
+from penstock_common.ids import uuid7
 from penstock_common.messaging.envelope import envelop
-from penstock_common.topology import GENERATION_COMPLETED
+from penstock_common.topology import CATALOGUE_CHANGED, GENERATION_COMPLETED
 from tests.conftest import Start
 from tests.support import servers
 from tests.support.api import USER, bearer
-from tests.support.chat import QUESTION, Chat, chat_process
-from tests.support.databases import Databases
-from tests.support.fake_inference import TEXT, TOKENS, Call, deltas, ended
+from tests.support.chat import CATALOGUE, QUESTION, Chat, chat_process
+from tests.support.databases import Databases, temporary_platform
+from tests.support.fake_inference import TEXT, TOKENS, Call, answer, deltas, ended
 
 PATH = "/v1/chat/completions"
 
@@ -104,12 +107,33 @@ async def test_request_without_acknowledgement_is_cancelled_when_the_bus_is_back
         assert await status_of(platform_databases, cancel.request_id, "refused") == "refused"
 
 
-async def test_requests_are_written_and_their_end_wins(chat: Chat, platform_databases: Databases) -> None:
-    """An end makes the missing row, replaces an acceptance, and is replaced by none."""
-    response = await chat.post()
+async def test_requests_are_written_and_their_end_wins(chat_on_both: Chat, platform_databases: Databases) -> None:
+    """An end that comes twice replaces an acceptance once, and is replaced by nothing that this process saw."""
+    chat = chat_on_both
+    await chat.post()
     command = chat.inference.calls[0].command
     assert await status_of(platform_databases, command.request_id, "accepted") == "accepted"
-    event = GenerationCompleted(
+    event = envelop(completed(command), GENERATION_COMPLETED, message_id=f"{command.request_id}.1.completed")
+    for _ in range(2):
+        await chat.inference.bus.publish(event)
+    assert await status_of(platform_databases, command.request_id, "succeeded") == "succeeded"
+    chat.app.outlets.requests.accepted(command)
+    chat.app.outlets.requests.lost(command, command.accepted_at)
+    await asyncio.sleep(0.6)
+    assert await status_of(platform_databases, command.request_id, "succeeded") == "succeeded"
+
+
+async def test_end_makes_the_row_that_was_never_written(chat: Chat, platform_databases: Databases) -> None:
+    """The process that accepted it died first."""
+    await chat.post()
+    unseen = msgspec.structs.replace(chat.inference.calls[0].command, request_id=uuid7())
+    event = envelop(completed(unseen), GENERATION_COMPLETED, message_id=f"{unseen.request_id}.1.completed")
+    await chat.inference.bus.publish(event)
+    assert await status_of(platform_databases, unseen.request_id, "succeeded") == "succeeded"
+
+
+def completed(command: GenerateText) -> GenerationCompleted:
+    return GenerationCompleted(
         request_id=command.request_id,
         attempt=1,
         tenant=command.tenant,
@@ -125,14 +149,72 @@ async def test_requests_are_written_and_their_end_wins(chat: Chat, platform_data
         started_at=command.accepted_at,
         completed_at=command.accepted_at,
     )
-    id_ = f"{command.request_id}.1.completed"
-    await chat.inference.bus.publish(envelop(event, GENERATION_COMPLETED, message_id=id_))
-    assert await status_of(platform_databases, command.request_id, "succeeded") == "succeeded"
-    chat.app.outlets.requests.accepted(command)
-    chat.app.outlets.requests.lost(command, command.accepted_at)
-    await asyncio.sleep(0.6)
-    assert await status_of(platform_databases, command.request_id, "succeeded") == "succeeded"
-    assert response.status_code == 200
+
+
+async def test_older_catalogue_changes_nothing(chat: Chat, platform_databases: Databases) -> None:
+    """What is kept for processes that start later is the newest version, in whatever order they come."""
+    for version in (5, 4):
+        event = CatalogueChanged(version=version, models=CATALOGUE.models)
+        await chat.inference.bus.publish(envelop(event, CATALOGUE_CHANGED))
+        await asyncio.sleep(0.5)
+    connection = await asyncpg.connect(platform_databases.admin)
+    assert await connection.fetchval("select version from api.catalogue") == 5
+    await connection.close()
+    assert chat.app.catalogue.version == 5
+
+
+async def test_database_away_costs_no_answer_and_no_stop(nats_url: str, private_server: Start, tmp_path: Path) -> None:
+    """Requests are answered without PostgreSQL; a stop waits for its return, and so does the history."""
+    postgres = private_server(servers.postgres_server())
+    async with (
+        temporary_platform(postgres.url) as databases,
+        chat_process(databases, nats_url, tmp_path / "keyring") as chat,
+    ):
+        postgres.kill()
+        assert (await chat.post()).status_code == 200
+        answered = chat.inference.calls.pop().command.request_id
+        chat.inference.script = keep_beating
+        await leave_after_asking(chat, True)
+        await asyncio.sleep(1)
+        assert chat.inference.cancels == []
+        postgres.start()
+        assert (await chat.inference.cancelled()).request_id == chat.inference.calls[0].command.request_id
+        assert await status_of(databases, answered, "accepted") == "accepted"
+
+
+async def test_request_that_the_bus_lost_is_published_again_once(
+    platform_databases: Databases, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    """Inference knows nothing of it, twice: the same command comes again, marked, and is answered."""
+    async with chat_process(platform_databases, rabbitmq_url, tmp_path / "keyring") as chat:
+
+        async def script(call: Call) -> None:
+            if call.command.republished:
+                await answer(call)
+
+        chat.inference.script = script
+        assert (await chat.post()).status_code == 200
+    first, second = (call.command for call in chat.inference.calls)
+    assert second == msgspec.structs.replace(first, republished=True)
+
+
+async def test_answer_that_never_comes_is_504_and_lost(
+    platform_databases: Databases, nats_url: str, tmp_path: Path
+) -> None:
+    """Beats alone don't keep a client waiting beyond the deadline and the time its end needs."""
+
+    async def script(call: Call) -> None:
+        while True:
+            call.say(Beat(1))
+            await asyncio.sleep(1)
+
+    async with chat_process(platform_databases, nats_url, tmp_path / "keyring", answer_seconds=1) as chat:
+        chat.inference.script = script
+        since = time.monotonic()
+        response = await chat.post()
+        assert (response.status_code, response.json()["error"]["code"]) == (504, "api.answer_lost")
+        assert 5.5 < time.monotonic() - since < 7.5
+        assert await status_of(platform_databases, response.headers["x-request-id"], "lost") == "lost"
 
 
 async def status_of(databases: Databases, request_id: Any, expected: str) -> str | None:

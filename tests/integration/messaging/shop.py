@@ -67,15 +67,15 @@ def topic(contract: type[Order], kind: Kind = Kind.EVENT) -> Topic:
     return Topic(subject, contract, "shop", kind, "SHOP" if kind in (Kind.EVENT, Kind.COMMAND) else "")
 
 
-QUICK = (0.2, 0.5, 1.0)
+QUICK = (0.2, 0.6)
 PLACED, PAID, PACKED = topic(Placed), topic(Paid), topic(Packed)
 SHIPPED, RETURNED, SCRAPPED = topic(Shipped), topic(Returned), topic(Scrapped)
 REFUND, FIND, SAID = topic(Refund, Kind.COMMAND), topic(Find, Kind.QUERY), topic(Said, Kind.BROADCAST)
 
-ON_PLACED = Consumer("shop", "on_placed", PLACED, max_attempts=4, backoff=QUICK)
-ON_PAID = Consumer("shop", "on_paid", PAID, max_attempts=4, backoff=QUICK, runner=Runner.PLAIN)
+ON_PLACED = Consumer("shop", "on_placed", PLACED, max_attempts=3, backoff=QUICK)
+ON_PAID = Consumer("shop", "on_paid", PAID, max_attempts=3, backoff=QUICK, runner=Runner.PLAIN)
 ON_PACKED = Consumer(
-    "shop", "on_packed", PACKED, max_attempts=4, backoff=QUICK, runner=Runner.PLAIN, batch=Batch(16, within_ms=50)
+    "shop", "on_packed", PACKED, max_attempts=3, backoff=QUICK, runner=Runner.PLAIN, batch=Batch(16, within_ms=50)
 )
 ON_SHIPPED = Consumer("shop", "on_shipped", SHIPPED, backoff=QUICK, ordered=True, concurrency=1, runner=Runner.PLAIN)
 ON_RETURNED = Consumer("shop", "on_returned", RETURNED, backoff=QUICK, ordered=True, concurrency=1)

@@ -54,7 +54,7 @@ async def test_the_work_of_a_frozen_process_is_taken_over_and_its_late_word_is_h
 @EVERY
 async def test_stopped_under_load_nothing_is_lost_or_doubled(rig: Rig, lane: Consumer) -> None:
     """What runs is finished, what waits goes to the next process: each message once."""
-    ids = await rig.send_many(lane.topic, 150, "sleep:0.03")
+    ids = await rig.send_many(lane.topic, 100, "sleep:0.02" if lane.batch else "sleep:0.1")
     first = await rig.start()
     await until(lambda: len(rig.seen("done")) >= 8)
     first.terminate()
@@ -78,12 +78,11 @@ async def test_what_outlives_the_grace_is_handed_back(rig: Rig, lane: Consumer) 
     await until(lambda: rig.seen("done") == [id_])
 
 
-@EVERY
-async def test_a_blocked_loop_doubles_no_effect_of_others(rig: Rig, lane: Consumer) -> None:
-    """A handler that blocks its process for 2 s costs no redelivery."""
-    await asyncio.gather(rig.start(), rig.start())
-    blocking = await rig.send(lane.topic, "block:2")
-    ids = [blocking, *await rig.send_many(lane.topic, 20)]
+@SINGLE
+async def test_a_blocked_loop_costs_no_redelivery(rig: Rig, lane: Consumer) -> None:
+    """A handler blocks its process for most of the time that the bus waits; what arrived meanwhile takes long too."""
+    ids = [await rig.send(lane.topic, "block:3"), *await rig.send_many(lane.topic, 5, "sleep:1.5")]
+    await rig.start()
+    await rig.start()
     await until(lambda: set(rig.seen("done")) == set(ids))
-    await asyncio.sleep(1)
-    assert sorted(rig.seen("done")) == sorted(ids)
+    assert sorted(rig.seen("start")) == sorted(ids)

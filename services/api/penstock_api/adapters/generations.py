@@ -26,7 +26,6 @@ from penstock_common.topology import FIND_REQUEST
 
 log = structlog.get_logger()
 
-DEADLINE_SECONDS = 300.0
 PUBLISH_SECONDS = 1.8  # without the bus's word by then, the client hears 503 within two seconds
 LARGE_BODY = 256 * 1024  # bytes; sealing more than that would hold up the loop
 
@@ -41,12 +40,20 @@ class Outlets:
     cancels: Cancels
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How many requests a process holds, and for how many seconds each may be worked on."""
+
+    max_open: int
+    answer_seconds: float
+
+
 class OpenGenerations:
     """Every request that this process holds open, by its id."""
 
-    def __init__(self, process: str, bus: Bus, sealer: Sealer, clock: Clock, outlets: Outlets, max_open: int) -> None:
+    def __init__(self, process: str, bus: Bus, sealer: Sealer, clock: Clock, outlets: Outlets, limits: Limits) -> None:
         self.process, self.bus, self.sealer, self.clock = process, bus, sealer, clock
-        self.outlets, self.max_open = outlets, max_open
+        self.outlets, self.limits = outlets, limits
         self._open: Table = {}
         self._closing = False
         self._recovery = Recovery(process, bus, self._open)
@@ -70,11 +77,11 @@ class OpenGenerations:
         """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge."""
         if self._closing:
             raise Stopping
-        if len(self._open) >= self.max_open:
+        if len(self._open) >= self.limits.max_open:
             raise Busy
         command = await self._command(asked)
         outgoing = outgoing_of(command, asked.traceparent)
-        generation = OpenGeneration(command, DEADLINE_SECONDS)
+        generation = OpenGeneration(command, self.limits.answer_seconds)
         if not self.bus.connected:
             self.outlets.requests.refused(command, self.clock.now())
             raise BusUnavailable
@@ -157,7 +164,7 @@ class OpenGenerations:
             streamed=asked.streamed,
             reply_to=self.process,
             accepted_at=now,
-            deadline=now + timedelta(seconds=DEADLINE_SECONDS),
+            deadline=now + timedelta(seconds=self.limits.answer_seconds),
             on_disconnect=asked.on_disconnect,
             decisions=[*asked.decisions, Decision("accept", "interactive", self.process)],
         )

@@ -10,7 +10,7 @@ import structlog
 
 from penstock_common.db.engine import is_unavailable
 from penstock_common.db.outbox import OutboxRow
-from penstock_common.db.transaction import Database
+from penstock_common.db.transaction import Database, columns_of
 from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.deadletter import describe
 from penstock_inference.adapters.statements import FINISH, NONCES
@@ -145,13 +145,5 @@ class EndWriter:
 def parameters(group: Sequence[Entry]) -> dict[str, list[Any]]:
     """Ends as one array a column."""
     columns: dict[str, list[Any]] = {name: [e.columns[name] for e in group] for name in group[0].columns}
-    rows = [e.outbox for e in group]
-    return columns | {
-        "out_day": [r.day for r in rows],
-        "out_id": [r.id for r in rows],
-        "out_subject": [r.outgoing.subject for r in rows],
-        "out_stream": [r.outgoing.stream for r in rows],
-        "out_message_id": [r.outgoing.message_id for r in rows],
-        "out_headers": [r.headers_json for r in rows],
-        "out_body": [r.outgoing.body for r in rows],
-    }
+    outbox = columns_of([e.outbox for e in group])
+    return columns | {f"out_{name}": values for name, values in outbox.items()}

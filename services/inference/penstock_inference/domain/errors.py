@@ -40,7 +40,7 @@ class EngineRefused(PenstockError):
 class ContextTooLong(PenstockError):
     """The prompt is longer than the model's context; shorten it."""
 
-    code = "context_length_exceeded"  # OpenAI's own code, which clients look for
+    code = "inference.context_length_exceeded"
     fault = Fault.INVALID
 
 

@@ -182,7 +182,7 @@ async def test_failures_have_names(case: Bad, upstream: FakeEngine, engine: Comp
 LATE = (
     Bad("no first token", Answer(end=End.HANG), EngineTimedOut, says="no first token within 0.4 s"),
     Bad("stalls", stream(*HELLO[:2], done=False, end=End.HANG), EngineTimedOut, "Hel", "nothing for 0.4 s"),
-    Bad("only comments", Answer([x for _ in range(20) for x in (b": ping\n\n", 0.05)]), EngineTimedOut),
+    Bad("only comments", Answer([x for _ in range(20) for x in (b": ping\n\n", 0.05)]), EngineTimedOut, says="token"),
     Bad("silent in the headers", Answer([0.0], status=100, end=End.HANG), EngineTimedOut, says="no first token"),
 )
 

@@ -167,9 +167,10 @@ async def test_cancelling_ends_the_engines_call(
 
 
 async def test_connections_are_used_again(upstream: FakeEngine, engine: CompatibleEngine, model: Model) -> None:
-    """Answers read to their end leave a connection behind for the next call."""
+    """Answers read to their end leave a connection behind, also where that end comes a moment after [DONE]."""
     for _ in range(3):
-        upstream.will(stream(*DONE_AFTER, usage_chunk(1, 1)), completion("hi"))
+        answer = stream(*DONE_AFTER, usage_chunk(1, 1))
+        upstream.will(Answer([*answer.pieces, 0.005]), completion("hi"))
         await heard(engine, a_call(model))
         await engine.complete(a_call(model))
     assert upstream.connections == 1

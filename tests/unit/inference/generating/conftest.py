@@ -74,7 +74,7 @@ class World:
 
     async def answer(self, command: GenerateText, *, redelivered: bool = False) -> None:
         """Have a command handled to its end."""
-        await asyncio.wait_for(self.generator.handle(command, redelivered=redelivered), 5)
+        await asyncio.wait_for(self.generator.handle(command, redelivered=redelivered), 30)
 
     def begin(self, command: GenerateText, *, redelivered: bool = False) -> "asyncio.Task[None]":
         """Have a command handled beside the test."""
@@ -92,7 +92,7 @@ def world(tmp_path: Path) -> World:
     return World(a_sealer(tmp_path / "keys"))
 
 
-async def until(condition: Any, seconds: float = 3.0) -> None:
+async def until(condition: Any, seconds: float = 15.0) -> None:
     """Wait until something is true."""
     async with asyncio.timeout(seconds):
         while not condition():

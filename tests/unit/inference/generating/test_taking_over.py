@@ -20,7 +20,10 @@ from tests.unit.inference.generating.conftest import PROCESS, World, until
 
 USED = Used(Tokens(3, 2))
 ANSWER: list[list[EngineEvent]] = [[TextDelta(0, "content", "Hello")], [Finished(0, "stop"), USED]]
-OTHERS: list[Frame] = [Delta(2, 0, "content", 0, "Other"), Ended(2, "succeeded", {0: "stop"}, {"0/content": 5}, Tokens(1, 1))]
+OTHERS: list[Frame] = [
+    Delta(2, 0, "content", 0, "Other"),
+    Ended(2, "succeeded", {0: "stop"}, {"0/content": 5}, Tokens(1, 1)),
+]
 FAILURE = Failure("inference.undeliverable", "unavailable", "It could not be handled.")
 
 

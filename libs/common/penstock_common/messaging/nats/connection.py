@@ -157,7 +157,10 @@ class Connection:
         metrics.RECONNECTS.labels("nats").inc()
         log.info("bus.reconnected", bus="nats")
         for callback in tuple(self.on_reconnect):
-            await callback()
+            try:
+                await callback()
+            except (Error, OSError) as error:  # must not end nats-py's own reconnecting
+                log.warning("bus.reconnect_failed", reason=repr(error))
 
     async def _failed(self, error: Exception) -> None:
         if isinstance(error, SlowConsumerError):

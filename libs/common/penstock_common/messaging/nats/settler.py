@@ -8,13 +8,14 @@ from penstock_common.messaging.nats.origin import origin_of
 from penstock_common.messaging.ports import Incoming, Outgoing
 from penstock_common.messaging.topology import ACK_WAIT, Consumer
 
+HEARTBEAT = ACK_WAIT / 3  # seconds
 CONFIRM_TIMEOUT = 2.0  # seconds
 
 
 class NatsSettler:
     """Acks are sent at once; counts and reasons are kept in notes, moves are confirmed first."""
 
-    heartbeat: float | None = ACK_WAIT / 3
+    heartbeat: float | None = HEARTBEAT
 
     def __init__(self, connection: Connection, notes: Notes) -> None:
         self._connection, self._notes = connection, notes
@@ -25,6 +26,8 @@ class NatsSettler:
 
     async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
         """(attempt from 1, earlier attempts that ended without a word); a first delivery costs no round trip."""
+        if message.held_until - self._connection.pulse.now() < HEARTBEAT:  # it waited for a blocked loop
+            await self.extend(message)
         origin = origin_of(message.raw)
         if origin.delivered == 1:
             return 1, 0

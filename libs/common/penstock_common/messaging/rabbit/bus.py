@@ -22,18 +22,22 @@ class RabbitBus:
     """One process's connection to RabbitMQ, with a channel for each purpose."""
 
     def __init__(self, url: str, name: str) -> None:
+        self.url = url
         self.link, self.pulse = Link(url, name), Pulse()
+        # Apart, because a broker that has no room for what is published stops reading that connection: acks too.
+        self._lanes = Link(url, f"{name} lanes")
         self._publisher, self._sender, self._asker = Publisher(self.link), Sender(self.link), Asker(self.link)
-        self.settler = RabbitSettler(self.link, self._publisher, self.pulse)
+        self.settler = RabbitSettler(self._lanes, self._publisher, self.pulse)
 
     @property
     def connected(self) -> bool:
         """Whether messages can leave, and what listens and answers here hears them; lanes apart."""
-        return self.link.usable
+        return self.link.usable and self._lanes.connected
 
     async def connect(self) -> None:
         """Connect; keeps reconnecting by itself afterwards. Raises BusUnavailable if it can't be reached now."""
-        await self.link.connect()
+        for link in (self.link, self._lanes):
+            await link.connect()
         self.pulse.start()
         for channel in (self._publisher, self._sender, self._asker):
             await channel.start()
@@ -43,7 +47,8 @@ class RabbitBus:
         for channel in (self._asker, self._sender, self._publisher):
             await channel.stop()
         self.pulse.stop()
-        await self.link.close()
+        for link in (self._lanes, self.link):
+            await link.close()
 
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Store durably; returns once every queue of the subject confirmed. Raises BusUnavailable."""
@@ -100,7 +105,7 @@ class RabbitBus:
 
     async def pull(self, lane: Consumer, deliver: Deliver) -> Subscription:
         """Receive a durable lane on the plain client, at most `lane.prefetch` deliveries at once."""
-        pull = Pull(self.link, self.pulse, lane, deliver)
+        pull = Pull(self._lanes, self.pulse, lane, deliver)
         await pull.start()
         return pull
 

@@ -14,7 +14,7 @@ from penstock_common.messaging.deadletter import describe
 from penstock_common.messaging.ports import Receive
 from penstock_common.messaging.rabbit.held import Held
 from penstock_common.messaging.rabbit.link import Link, unavailable
-from penstock_common.messaging.rabbit.publishing import Sender
+from penstock_common.messaging.rabbit.publishing import Sender, checked
 from penstock_common.messaging.rabbit.wire import EVENTS, INBOXES, QUERIES, TRANSIENT, Properties
 from penstock_common.messaging.topology import Topic
 
@@ -115,17 +115,17 @@ class Asker(Held):
                 await self._publish(topic.subject, body, properties)
                 return await answered
         except BusUnavailable as error:
-            if isinstance(error.__cause__, TimeoutError | PublishError):
-                raise NoAnswer(f"{topic.subject}: {error.message}") from None
+            match error.__cause__:
+                case PublishError():
+                    raise NoAnswer(f"nobody listens for {topic.subject}") from error
+                case TimeoutError():
+                    raise NoAnswer(f"{topic.subject}: no answer within {timeout} s") from error
             raise
         finally:
             del self._waiting[question]
 
     async def _publish(self, key: str, body: bytes, properties: Properties) -> None:
-        channel = self.channel
-        if channel is None or not self.link.connected:
-            raise BusUnavailable("not connected")
-        await channel.basic_publish(
+        await checked(self, body).basic_publish(
             body, exchange=QUERIES, routing_key=key, properties=properties, mandatory=True, wait=False
         )
 

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-import aiormq
 import structlog
 from aiormq.channel import Channel
 
@@ -35,6 +34,8 @@ class Held:
 
     async def start(self) -> None:
         """Set up once, then keep it. Raises BusUnavailable; `__cause__` has the server's reason."""
+        if self._keeper:
+            return
         await self._open()
         if self._vital:
             self.link.vital.add(self)
@@ -105,8 +106,3 @@ class Held:
                     told = True
                     log.warning("bus.channel_refused", channel=self.name, reason=error.message)
             await asyncio.sleep(PAUSE)
-
-
-def missing(error: BusUnavailable) -> bool:
-    """True where the server does not have the queue or exchange."""
-    return isinstance(error.__cause__, aiormq.exceptions.ChannelNotFoundEntity)

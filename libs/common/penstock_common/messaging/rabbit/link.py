@@ -25,8 +25,9 @@ HEARTBEAT = 4  # seconds; the server gives a silent process up after two to thre
 OPEN_TIMEOUT = 3.0  # seconds
 PAUSE = 0.25  # seconds between attempts
 
-# A connection that is away is told once, by us; aiormq prints a traceback at each attempt.
+# What is lost is told once, by us; aiormq prints a traceback at each attempt, and a line for each channel.
 logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+logging.getLogger("aiormq.channel").setLevel(logging.ERROR)
 
 
 class Connection(aiormq.Connection):
@@ -65,6 +66,7 @@ class Link:
 
     def __init__(self, url: str, name: str) -> None:
         self.url = str(URL(url).update_query(heartbeat=str(HEARTBEAT), name=name))
+        self._name = name
         self.vital: set[Channel] = set()
         """The channels without which the connection is of no use."""
         self._connection: Connection | None = None
@@ -116,10 +118,10 @@ class Link:
             connection = await self.ready()
             await asyncio.wait([connection.closing])
             self._up.clear()
-            log.warning("bus.disconnected", bus="rabbitmq")
+            log.warning("bus.disconnected", bus="rabbitmq", connection=self._name)
             await self._reopen()
             metrics.RECONNECTS.labels("rabbitmq").inc()
-            log.info("bus.reconnected", bus="rabbitmq")
+            log.info("bus.reconnected", bus="rabbitmq", connection=self._name)
 
     async def _reopen(self) -> None:
         while True:

@@ -4,18 +4,42 @@ import asyncio
 
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp import commands as spec
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from penstock_common.errors import BusUnavailable
+from penstock_common.errors import BusUnavailable, MessageTooLarge
 from penstock_common.messaging.rabbit.held import Held
 from penstock_common.messaging.rabbit.link import Link, unavailable
 from penstock_common.messaging.rabbit.wire import Properties
 
+MAX_BODY = 8 << 20
+"""Bytes, as on NATS: a server that refuses one message closes the channel, and all others on it fail."""
+
 
 async def nothing(_: Channel) -> None:
     """A channel for publishing needs no setup."""
+
+
+def checked(held: Held, body: bytes) -> Channel:
+    """The channel to publish on. Raises BusUnavailable, MessageTooLarge."""
+    if len(body) > MAX_BODY:
+        raise MessageTooLarge(f"{len(body)} bytes, {MAX_BODY} at most")
+    channel = held.channel
+    if channel is None or channel.is_closed or not held.link.connected:
+        raise BusUnavailable("RabbitMQ is disconnected")
+    return channel
+
+
+def explained(error: BusUnavailable, key: str) -> BusUnavailable:
+    """What to do about a message that the server refused."""
+    match error.__cause__:
+        case PublishError() | ChannelNotFoundEntity():
+            return BusUnavailable(f"no queue takes {key}: run `penstock topology apply`")
+        case DeliveryError():
+            return BusUnavailable(f"a queue of {key} is full")
+    return error
 
 
 class Publisher(Held):
@@ -27,14 +51,15 @@ class Publisher(Held):
     async def publish(
         self, exchange: str, key: str, body: bytes, properties: Properties, timeout: float, *, routed: bool = True
     ) -> None:
-        """Raises BusUnavailable, also for a full queue, and where `routed` for a key that no queue is bound to."""
-        channel = self.channel
-        if channel is None or channel.is_closed or not self.link.connected:
-            raise BusUnavailable("not connected")
-        async with unavailable(timeout):
-            await channel.basic_publish(
-                body, exchange=exchange, routing_key=key, properties=properties, mandatory=routed, wait=False
-            )
+        """Raises MessageTooLarge; BusUnavailable, also for a full queue, and where `routed` but no queue takes it."""
+        channel = checked(self, body)
+        try:
+            async with unavailable(timeout):
+                await channel.basic_publish(
+                    body, exchange=exchange, routing_key=key, properties=properties, mandatory=routed, wait=False
+                )
+        except BusUnavailable as error:
+            raise explained(error, key) from error.__cause__
 
 
 class Sender(Held):
@@ -44,10 +69,8 @@ class Sender(Held):
         super().__init__(link, "sender", nothing)
 
     def send(self, exchange: str, key: str, body: bytes, properties: Properties) -> None:
-        """Raises BusUnavailable while disconnected, and where too much waits for the socket."""
-        channel = self.channel
-        if channel is None or channel.is_closed or not self.link.connected:
-            raise BusUnavailable("not connected")
+        """Raises MessageTooLarge; BusUnavailable while disconnected, and where too much waits for the socket."""
+        channel = checked(self, body)
         size = channel.max_content_size
         frames: list[spec.Basic.Publish | ContentHeader | ContentBody] = [
             spec.Basic.Publish(exchange=exchange, routing_key=key),

@@ -24,12 +24,20 @@ LOOK_EVERY = 5.0  # seconds
 class Pull:
     """One consumer with a channel of its own; `lane.prefetch` deliveries at once, each begun as it arrives."""
 
-    def __init__(self, link: Link, pulse: Pulse, lane: Consumer, deliver: Deliver) -> None:
+    def __init__(
+        self, link: Link, pulse: Pulse, lane: Consumer, deliver: Deliver, look_every: float = LOOK_EVERY
+    ) -> None:
         self._link, self._pulse, self._lane, self._deliver = link, pulse, lane, deliver
+        self._look_every = look_every
         self._held = Held(link, lane.name, self._consume, vital=False)
         self._running: set[asyncio.Task[None]] = set()
         self._received = 0
         self._tag = ""
+
+    @property
+    def channel(self) -> Channel | None:
+        """The channel of its consumer, while there is one."""
+        return self._held.channel
 
     async def start(self) -> None:
         """Receive from now on. Raises BusUnavailable."""
@@ -40,7 +48,7 @@ class Pull:
         """Cancel the consumer; what arrived before the server knew has begun and counts as in flight."""
         self._watcher.cancel()
         await self._held.release()
-        channel = self._held.channel
+        channel = self.channel
         if channel and not channel.is_closed:
             try:
                 async with unavailable(OPEN_TIMEOUT):
@@ -71,7 +79,7 @@ class Pull:
         """Rebuild a consumer that got nothing, and held nothing, while messages waited all the time."""
         before, waited = -1, False
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(self._look_every)
             idle = self._received == before and not self._running
             before = self._received
             if not (idle and await self._waiting()):

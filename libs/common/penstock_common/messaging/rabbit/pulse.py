@@ -20,8 +20,9 @@ class Pulse:
 
     def start(self) -> None:
         """Begin to tick."""
-        self._last = self._clock.boottime()
-        self._arm()
+        if self._timer is None:
+            self._last = self._clock.boottime()
+            self._arm()
 
     def stop(self) -> None:
         """Tick no more."""

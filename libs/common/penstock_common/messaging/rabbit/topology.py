@@ -92,7 +92,7 @@ async def _compared(connection: aiormq.Connection, thing: Declared) -> Change | 
             case ChannelNotFoundEntity():
                 return Change(thing)
             case ChannelPreconditionFailed() as refusal:
-                return Change(thing, _shown(str(refusal)))
+                return Change(thing, shown(str(refusal)))
         raise
     return None
 
@@ -109,7 +109,8 @@ async def absent(connection: aiormq.Connection, queue: str) -> bool:
     return False
 
 
-def _shown(refusal: str) -> str:
+def shown(refusal: str) -> str:
+    """A server's refusal as name, old and new value."""
     told = INEQUIVALENT.search(refusal)
     if not told:
         return refusal

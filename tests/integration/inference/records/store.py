@@ -1,20 +1,14 @@
-"""Inference's records on a real PostgreSQL."""
+"""One inference process's records."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
-import pytest
+from sqlalchemy import text
+
 from penstock_common.db.transaction import Database
 from penstock_common.sealing import Sealer
 from penstock_common.topology import PLATFORM
 from penstock_inference.adapters.end_writer import EndWriter
 from penstock_inference.adapters.generations import Generations
-from sqlalchemy import text
-
-from tests.support.databases import Databases
-from tests.support.generation_fakes import a_sealer
 
 
 class Store:
@@ -44,30 +38,3 @@ class Store:
         """Message ids in the outbox that belong to a request, by their suffix."""
         ids = await self.rows("select message_id from inference.outbox order by id")
         return [id_.partition(".")[2] for id_ in ids if id_.startswith(str(request_id))]
-
-
-Open = Callable[[str], Any]
-
-
-@pytest.fixture
-def sealer(tmp_path: Path) -> Sealer:
-    """Keys of the test's own."""
-    return a_sealer(tmp_path / "keys")
-
-
-@pytest.fixture
-async def open_store(sealer: Sealer) -> AsyncIterator[Open]:
-    """Opens the records of one more process at a URL."""
-    async with AsyncExitStack() as stack:
-
-        async def open_(url: str) -> Store:
-            return await stack.enter_async_context(Store(url, sealer))
-
-        yield open_
-
-
-@pytest.fixture
-async def store(platform_databases: Databases, open_store: Open) -> Store:
-    """One process's records on the run's server."""
-    made: Store = await open_store(platform_databases.services["inference"])
-    return made

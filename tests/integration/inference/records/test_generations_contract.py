@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from penstock_common.sealing import Sealer
 from penstock_inference.generating.ports import Records
-
-from tests.integration.inference.ends import an_end
+from tests.integration.inference.records.ends import an_end
 from tests.support.generation_fakes import MemoryRecords, a_command
 
 

@@ -1,0 +1,1 @@
+"""The row that decides how a request ended, on a real PostgreSQL."""

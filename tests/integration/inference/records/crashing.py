@@ -1,0 +1,65 @@
+"""An inference process that dies of SIGKILL at one statement.
+
+Run as `python -m tests.integration.inference.records.crashing URL KEYS POINT` with the command on standard input.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+
+from penstock_common.contracts.base import Wire, decode
+from penstock_common.contracts.generation import GenerateText
+from tests.integration.inference.records.ends import an_end
+from tests.integration.inference.records.store import Store
+from tests.support.generation_fakes import a_sealer
+
+STATEMENTS = {
+    "claim": "insert into inference.generations as r\n  (request_id, attempt",
+    "lost": "insert into inference.outbox (day, id, subject",
+    "finish": "insert into inference.generations as r (request_id",
+}
+FIRST = ("finish before", "finish after")
+POINTS = (*(f"{name} {when}" for name in STATEMENTS for when in ("before", "after")), "committed after")
+"""In a take-over: at each statement, and between the claim's commit and the engine call."""
+
+
+def dying_at(store: Store, point: str) -> None:
+    """Die before or after one statement; what it did is then committed or not, as PostgreSQL sees fit."""
+    name, when = point.split()
+    engine = store.database.engine.sync_engine
+    if name == "committed":
+        return
+
+    def look(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if STATEMENTS[name] in statement and not (name == "lost" and "with given" in statement):
+            die()
+
+    event.listen(engine, "before_cursor_execute" if when == "before" else "after_cursor_execute", look)
+
+
+def die() -> None:
+    """Without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(url: str, keys: str, point: str) -> None:
+    """A first execution records its end; a take-over claims first."""
+    command = decode(GenerateText, sys.stdin.buffer.read(), Wire.MSGPACK)
+    async with Store(url, a_sealer(Path(keys))) as store:
+        dying_at(store, point)
+        attempt: int | None = 1
+        if command.republished:
+            attempt = await store.records.claim(command, "dying")
+            if point.startswith("committed"):
+                die()
+        assert attempt
+        await store.records.finish(an_end(command, attempt))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""A proxy that keeps the server's words to itself: what was committed, and nobody heard."""
+
+import asyncio
+
+from tests.integration.messaging.proxy import Proxy
+
+
+class MuteProxy(Proxy):
+    """While `mute`, the server hears the client, and the client hears nothing."""
+
+    mute = False
+
+    async def __aenter__(self) -> "MuteProxy":
+        await super().__aenter__()
+        return self
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bool) -> None:
+        try:
+            while data := await reader.read(65_536):
+                if said or not self.mute:
+                    writer.write(data)
+                    await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    def cut(self) -> None:
+        """Close every connection; new ones are heard."""
+        self.mute = False
+        super().cut()
