@@ -49,6 +49,7 @@ async def api_process(database_url: str, bus_url: str, *, admin: str = ADMIN) ->
     with TemporaryDirectory() as keyring:
         app = build(settings(database_url, bus_url, Path(keyring), admin=admin))
         try:
+            await app.connect()
             await app.start()
             yield app
         finally:

@@ -56,6 +56,7 @@ async def chat_process(databases: Databases, bus_url: str, keyring: Path, **sett
     )
     app = App(given)
     await apply_topology(bus_url)
+    await app.connect()
     await app.start()
     app.catalogue.take(CATALOGUE)
     server = HttpServer(http_config(app.asgi, given))

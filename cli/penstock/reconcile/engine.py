@@ -24,7 +24,7 @@ class Line(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the engine produced for one attempt: between `low` and `high` completion tokens."""
+    """What one call of the engine produced: between `low` and `high` completion tokens."""
 
     request_id: str
     attempt: int
@@ -54,19 +54,20 @@ class Damaged(ValueError):
 
 
 def attempts_in(path: Path) -> Iterator[Attempt]:
-    """The attempts of one file, each once its last line was read. Raises Damaged; a torn last line is no damage."""
+    """The calls of one file, each once its last line was read. Raises Damaged; a torn last line is no damage."""
     running: dict[tuple[str, int], Attempt] = {}
     with path.open("rb") as file:
         for line in lines(file):
             key = line.request_id, line.attempt
-            if line.event == "open":
+            known = running.get(key)
+            if line.event == "close":
+                running.pop(key, None)
+                yield Attempt(*key, line.prompt_tokens, line.completion_tokens, line.completion_tokens, closed=True)
+            elif line.event == "open":
+                if known:
+                    yield known
                 running[key] = Attempt(*key, line.prompt_tokens, 0, 0, closed=False)
-            elif (known := running.get(key)) is None:
-                raise Damaged(f"{path}: {line.event} before open, attempt {line.attempt} of {line.request_id}")
-            elif line.event == "close":
-                del running[key]
-                yield Attempt(*key, known.prompt, line.completion_tokens, line.completion_tokens, closed=True)
-            else:
+            elif known:
                 count = line.completion_tokens
                 running[key] = Attempt(*key, known.prompt, max(known.low, count - BLOCK), count, closed=False)
     yield from running.values()
@@ -84,16 +85,19 @@ def lines(raw: Iterable[bytes]) -> Iterator[Line]:
             raise Damaged(f"line {number}: {error}") from error
 
 
-def compare(ended: Ended, attempts: Mapping[int, Attempt]) -> Iterator[Difference]:
-    """Exact for a whole answer that the engine measured and closed, bounded for everything else."""
-    charged = attempts.get(ended.attempt)
+def compare(ended: Ended, calls: Mapping[int, Sequence[Attempt]]) -> Iterator[Difference]:
+    """Exact for a whole answer that the engine measured and closed, bounded for everything else.
+
+    A bus that crashed forgets its deliveries: an attempt may have called the engine twice, and one of its calls counts.
+    """
+    charged = calls.get(ended.attempt)
     if charged is None:
         if ended.simulated and ended.prompt + ended.completion:
             said = f"attempt {ended.attempt} is charged {ended.prompt} + {ended.completion} tokens"
             yield Difference(ended.request_id, "engine_unknown", f"{said}; the engine does not know it")
-    elif not agrees(ended, charged):
+    elif not any(agrees(ended, call) for call in charged):
         yield Difference(ended.request_id, "engine_differs", _said(ended, charged))
-    for attempt in sorted(attempts.keys() - {ended.attempt} - set(ended.booked)):
+    for attempt in sorted(calls.keys() - {ended.attempt} - set(ended.booked)):
         detail = f"attempt {attempt} is known to the engine and missing in the provider book"
         yield Difference(ended.request_id, "attempt_not_booked", detail, settles=True)
 
@@ -105,7 +109,9 @@ def agrees(ended: Ended, attempt: Attempt) -> bool:
     return ended.prompt <= attempt.prompt and ended.completion <= attempt.high
 
 
-def _said(ended: Ended, attempt: Attempt) -> str:
-    exactly = str(attempt.high) if attempt.closed else f"{attempt.low} to {attempt.high}"
+def _said(ended: Ended, calls: Sequence[Attempt]) -> str:
     recorded = f"{ended.prompt} + {ended.completion} tokens ({ended.outcome}, {ended.measure})"
-    return f"attempt {ended.attempt}: recorded {recorded}; the engine counted {attempt.prompt} + {exactly}"
+    counted = " or ".join(
+        f"{call.prompt} + {call.high if call.closed else f'{call.low} to {call.high}'}" for call in calls
+    )
+    return f"attempt {ended.attempt}: recorded {recorded}; the engine counted {counted}"

@@ -13,21 +13,17 @@ from penstock.reconcile.engine import Attempt, attempts_in
 CHUNK = 5000
 
 TABLE = """
-create table attempts (
-    request_id text, attempt integer, prompt integer, low integer, high integer, closed integer,
-    primary key (request_id, attempt)
-) without rowid
+create table attempts (request_id text, attempt integer, prompt integer, low integer, high integer, closed integer);
+create index attempts_by_request on attempts (request_id);
 """
-# An engine that was called twice within one attempt produced both.
-ADD = """
-insert into attempts values (?, ?, ?, ?, ?, ?) on conflict do update set
-low = low + excluded.low, high = high + excluded.high, closed = min(closed, excluded.closed)
-"""
+ADD = "insert into attempts values (?, ?, ?, ?, ?, ?)"
 TAKE = "delete from attempts where request_id in ({marks}) returning *"
+Calls = dict[int, list[Attempt]]
+"""The calls of one request, by attempt."""
 
 
 class Spool:
-    """Attempts by request; what was taken is gone, so that at the end only unclaimed ones are left."""
+    """Calls by request; what was taken is gone, so that at the end only unclaimed ones are left."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -38,13 +34,13 @@ class Spool:
         """Keep attempts."""
         self.total += self._connection.executemany(ADD, map(astuple, attempts)).rowcount
 
-    def take(self, request_ids: Sequence[str]) -> dict[str, dict[int, Attempt]]:
-        """The attempts of these requests, by request and number."""
+    def take(self, request_ids: Sequence[str]) -> dict[str, Calls]:
+        """What the engine did for these requests."""
         marks = ",".join("?" * len(request_ids))
-        found: dict[str, dict[int, Attempt]] = {}
+        found: dict[str, Calls] = {}
         for row in self._connection.execute(TAKE.format(marks=marks), request_ids).fetchall():
             attempt = _attempt(row)
-            found.setdefault(attempt.request_id, {})[attempt.attempt] = attempt
+            found.setdefault(attempt.request_id, {}).setdefault(attempt.attempt, []).append(attempt)
         return found
 
     def unclaimed(self) -> Iterator[list[Attempt]]:

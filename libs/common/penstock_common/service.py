@@ -28,8 +28,11 @@ class App(Protocol):
     asgi: Any
     """The HTTP application: the service's own routes, or only the three of `ops`."""
 
+    async def connect(self) -> None:
+        """Reach what the service depends on. Repeated while it raises BusUnavailable or DatabaseUnavailable."""
+
     async def start(self) -> None:
-        """Connect and begin work. Raises what `patiently` understands while a dependency is away."""
+        """Begin work, once connected. Called once; what it raises ends the process."""
 
     async def stop(self) -> None:
         """Finish or hand back what runs, flush, disconnect."""
@@ -89,7 +92,7 @@ def http_config(asgi: Any, settings: ServiceSettings) -> uvicorn.Config:
 
 async def started(app: App, stopping: asyncio.Event, serving: "asyncio.Task[None]") -> None:
     """Start the app, unless a signal or a taken port comes first."""
-    starting = asyncio.create_task(patiently(app.start))
+    starting = asyncio.create_task(begin(app))
     waiting = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait({starting, waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -97,6 +100,12 @@ async def started(app: App, stopping: asyncio.Event, serving: "asyncio.Task[None
         starting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await starting
+
+
+async def begin(app: App) -> None:
+    """Connect, however long a dependency takes within reason; then start."""
+    await patiently(app.connect)
+    await app.start()
 
 
 async def patiently(connect: Callable[[], Awaitable[T]], seconds: float = BOOT_SECONDS) -> T:

@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.dev import plain_traceback
 
 from penstock_common.messaging.envelope import CONTEXT
 from penstock_common.settings import LogSettings
@@ -20,10 +21,12 @@ def configure_logging(service: str, settings: LogSettings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if settings.format == "json":
-        renderers: list[Any] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    else:
-        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)]
+    # Tracebacks show lines of code, never the values of variables: those may be prompts or keys.
+    renderers: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if settings.format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
+    )
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -31,7 +34,8 @@ def configure_logging(service: str, settings: LogSettings) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    foreign = structlog.stdlib.ProcessorFormatter(processor=renderers[-1], foreign_pre_chain=shared)
+    strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    foreign = structlog.stdlib.ProcessorFormatter(processors=[strip, *renderers], foreign_pre_chain=shared)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(foreign)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

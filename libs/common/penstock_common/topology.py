@@ -32,11 +32,11 @@ from penstock_common.messaging.topology import (
 
 GIB = 1 << 30
 
-API_EVENTS = Stream("API", max_age=14 * DAY, max_bytes=4 * GIB)
-INFERENCE_EVENTS = Stream("INFERENCE", max_age=14 * DAY, max_bytes=16 * GIB)
-BILLING_EVENTS = Stream("BILLING", max_age=14 * DAY, max_bytes=16 * GIB)
-COMMANDS = Stream("COMMANDS", max_age=DAY, max_bytes=GIB, refuse_when_full=True)
-GENERATE = Stream("GENERATE", max_age=600, max_bytes=8 * GIB, refuse_when_full=True)
+API_EVENTS = Stream("API", max_age=14 * DAY, max_bytes=GIB)
+INFERENCE_EVENTS = Stream("INFERENCE", max_age=14 * DAY, max_bytes=4 * GIB)
+BILLING_EVENTS = Stream("BILLING", max_age=14 * DAY, max_bytes=4 * GIB)
+COMMANDS = Stream("COMMANDS", max_age=DAY, max_bytes=GIB // 2, refuse_when_full=True)
+GENERATE = Stream("GENERATE", max_age=600, max_bytes=4 * GIB, refuse_when_full=True)
 
 GENERATE_TEXT = Topic("cmd.inference.text.generate.v1", GenerateText, "api", Kind.COMMAND, GENERATE.name, Wire.MSGPACK)
 CANCEL_GENERATION = Topic("cmd.inference.generation.cancel.v1", CancelGeneration, "api", Kind.COMMAND, COMMANDS.name)

@@ -63,11 +63,14 @@ class App:
             lambda: self.started,
         )
 
-    async def start(self) -> None:
-        """Connect, load what requests are checked against, then receive."""
+    async def connect(self) -> None:
+        """Reach the bus and the schema; may be repeated."""
         if not self.bus.connected:
             await self.bus.connect()
         await require_schema(self.url, "api")
+
+    async def start(self) -> None:
+        """Load what requests are checked against, then receive."""
         bootstrap = self.settings.bootstrap
         await self.key_table.ensure(local_keys(bootstrap.user_key_sha256, bootstrap.admin_key_sha256))
         await self.partitions.start()

@@ -35,11 +35,14 @@ class App:
         self.started = False
         self.asgi: Any = Starlette(routes=ops_routes(self.checks))
 
-    async def start(self) -> None:
-        """Connect, then relay, answer and receive."""
+    async def connect(self) -> None:
+        """Reach the bus and the schema; may be repeated."""
         if not self.bus.connected:
             await self.bus.connect()
         await require_schema(self.url, "billing")
+
+    async def start(self) -> None:
+        """Relay, answer and receive."""
         await self.partitions.start()
         await self.relay.start()
         self.answering = await self.bus.answer(READ_USAGE, usage_answer(SqlUsage(self.database)))

@@ -28,8 +28,7 @@ from penstock_inference.generating.lease import Lease, lease_seconds
 from penstock_inference.generating.registry import Registry
 from penstock_inference.generating.run import RunPorts
 from penstock_inference.settings import Settings
-from penstock_inference.subscribers import Deps
-from penstock_inference.subscribers_catalogue import router
+from penstock_inference.subscribers import Deps, router
 
 
 class App:
@@ -69,11 +68,14 @@ class App:
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
         self.asgi: Any = Starlette(routes=ops_routes(self.checks))
 
-    async def start(self) -> None:
-        """Connect, then hear, relay and receive."""
+    async def connect(self) -> None:
+        """Reach the bus and the schema; may be repeated."""
         if not self.bus.connected:
             await self.bus.connect()
         await require_schema(self.url, "inference")
+
+    async def start(self) -> None:
+        """Hear, relay and receive."""
         await self.partitions.start()
         self.writer.start()
         await self.relay.start()

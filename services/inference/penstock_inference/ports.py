@@ -1,6 +1,6 @@
 """What inference asks of a model engine. One adapter per kind of engine implements it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,8 +8,10 @@ from uuid import UUID
 
 import msgspec
 
+from penstock_common.contracts.base import Contract
 from penstock_common.contracts.generation import Tokens
-from penstock_inference.domain.catalogue import Model
+from penstock_common.db.transaction import Transaction
+from penstock_inference.domain.catalogue import Model, Snapshot
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -90,3 +92,15 @@ class Engines(Protocol):
 
     def for_model(self, model: Model) -> Engine:
         """The engine that runs a model."""
+
+
+class CatalogueChanges(Protocol):
+    """The catalogue, as those see it who change it."""
+
+    async def change(
+        self, tx: Transaction[Any], change: Callable[[Snapshot], Snapshot], because_of: Contract | None = None
+    ) -> None:
+        """Apply a pure change in the caller's transaction, and publish the new catalogue if it is one."""
+
+    async def refresh(self) -> None:
+        """Read the catalogue again if its version is another."""

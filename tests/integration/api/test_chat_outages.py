@@ -19,7 +19,7 @@ from tests.conftest import Start
 from tests.support import servers
 from tests.support.api import USER, bearer
 from tests.support.chat import CATALOGUE, QUESTION, Chat, chat_process
-from tests.support.databases import Databases, temporary_platform
+from tests.support.databases import Databases, beside, temporary_platform
 from tests.support.fake_inference import TEXT, TOKENS, Call, answer, deltas, ended
 
 PATH = "/v1/chat/completions"
@@ -167,7 +167,7 @@ async def test_database_away_costs_no_answer_and_no_stop(nats_url: str, private_
     """Requests are answered without PostgreSQL; a stop waits for its return, and so does the history."""
     postgres = private_server(servers.postgres_server())
     async with (
-        temporary_platform(postgres.url) as databases,
+        temporary_platform(beside(postgres.url, "postgres")) as databases,
         chat_process(databases, nats_url, tmp_path / "keyring") as chat,
     ):
         postgres.kill()

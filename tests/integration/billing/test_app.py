@@ -33,6 +33,7 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
 async def app(nats_url: str, bus: Bus, billing_url: str) -> AsyncIterator[App]:
     """A running billing process."""
     app = build(settings(nats_url, billing_url))
+    await app.connect()
     await app.start()
     yield app
     await app.stop()
@@ -85,6 +86,7 @@ async def test_a_database_without_the_schema_stops_the_start(nats_url: str, bus:
     """The error says what to run."""
     app = build(settings(nats_url, postgres_database))
     with pytest.raises(SchemaMissing, match="schema_missing") as caught:
+        await app.connect()
         await app.start()
     assert "penstock migrate" in caught.value.message
     await app.stop()

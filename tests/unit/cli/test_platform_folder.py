@@ -18,29 +18,24 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_folder_that_the_servers_account_cannot_reach_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_the_servers_account_cannot_reach_is_refused(data_folder: Path) -> None:
     """The sentence names the folder that bars the way and the command that opens it; nothing is made."""
-    closed = tmp_path / "closed"
+    closed = data_folder.parent / "closed"
     closed.mkdir(mode=0o700)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o711)
-    tmp_path.chmod(0o711)
     with pytest.raises(PlatformError, match=f"chmod o\\+x {closed}"):
         DataFolder(closed / "data").prepare(STRANGER)
     assert list(closed.iterdir()) == []
 
 
-def test_the_folder_itself_is_opened_for_the_servers_account(tmp_path: Path) -> None:
-    """Its parents are left alone; the folder may be passed through, not listed, even under a strict umask."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o711)
+def test_the_folder_itself_is_opened_for_the_servers_account(data_folder: Path) -> None:
+    """It may be passed through, not listed; parents that are made with it are open even under a strict umask."""
     before = os.umask(0o077)
     try:
-        DataFolder(tmp_path / "new" / "data").prepare(STRANGER)
+        DataFolder(data_folder / "inner").prepare(STRANGER)
     finally:
         os.umask(before)
-    assert mode(tmp_path / "new") == 0o755
-    assert mode(tmp_path / "new" / "data") == 0o711
+    assert mode(data_folder) == 0o755
+    assert mode(data_folder / "inner") == 0o711
 
 
 def test_a_folder_for_its_owner_alone_is_closed_to_others(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_an_attempt_is_exact_once_closed(tmp_path: Path, content: str, low: int,
     assert attempts(tmp_path, content) == [Attempt("r", 1, 9, low, high, closed)]
 
 
-@pytest.mark.parametrize("content", ["nonsense\n" + OPEN, "{}\n", COUNT, OPEN + CLOSE + CLOSE])
+@pytest.mark.parametrize("content", ["nonsense\n" + OPEN, "{}\n", OPEN.replace('"r"', "1")])
 def test_a_damaged_file_is_no_record(tmp_path: Path, content: str) -> None:
     """It is reported, not guessed at."""
     with pytest.raises(Damaged):
@@ -72,7 +72,7 @@ def test_what_was_measured_is_exact_and_the_rest_bounded(
 def test_attempts_that_are_not_booked() -> None:
     """Each one that the engine knows besides the charged one."""
     ended = Ended("r", 3, "succeeded", "measured", 9, 40, simulated=True, booked=[3, 1])
-    known = {n: Attempt("r", n, 9, 40, 40, closed=True) for n in (1, 2, 3)}
+    known = {n: [Attempt("r", n, 9, 40, 40, closed=True)] for n in (1, 2, 3)}
     assert [(d.kind, d.settles) for d in compare(ended, known)] == [("attempt_not_booked", True)]
 
 
@@ -83,16 +83,20 @@ def test_the_spool_hands_out_each_attempt_once(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text(content)
     with spooled(tmp_path) as spool:
         assert spool.total == 3
-        assert {n: a.high for n, a in spool.take(["r", "unknown"])["r"].items()} == {1: 40, 2: 64}
+        assert {n: calls[0].high for n, calls in spool.take(["r", "unknown"])["r"].items()} == {1: 40, 2: 64}
         assert spool.take(["r"]) == {}
         assert [a.request_id for chunk in spool.unclaimed() for a in chunk] == ["s"]
 
 
-def test_an_engine_called_twice_in_one_attempt_produced_both(tmp_path: Path) -> None:
-    """The counts are added up."""
-    (tmp_path / "1-1.jsonl").write_text((OPEN + CLOSE) * 2)
+@pytest.mark.parametrize("content", [(OPEN + CLOSE) * 2, OPEN * 2 + CLOSE * 2, OPEN + COUNT + OPEN + CLOSE])
+def test_an_attempt_that_called_the_engine_twice(tmp_path: Path, content: str) -> None:
+    """A bus that forgot its delivery: one of both calls is charged, and a third number is a difference."""
+    (tmp_path / "1-1.jsonl").write_text(content)
     with spooled(tmp_path) as spool:
-        assert spool.take(["r"])["r"][1].high == 80
+        calls = spool.take(["r"])["r"]
+    whole, more = (Ended("r", 1, "succeeded", "measured", 9, n, simulated=True, booked=[1]) for n in (40, 80))
+    assert list(compare(whole, calls)) == []
+    assert [d.kind for d in compare(more, calls)] == ["engine_differs"]
 
 
 def test_no_folder_is_an_empty_record() -> None:

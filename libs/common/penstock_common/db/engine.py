@@ -27,6 +27,7 @@ def make_engine(url: str, *, name: str, pool_size: int = 5, autocommit: bool = F
         with_driver(url),
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,
         pool_timeout=CONNECT_SECONDS,
         isolation_level="AUTOCOMMIT" if autocommit else None,
         connect_args={

@@ -65,6 +65,8 @@ class Relay:
         """Publish what waits in memory, mark it, and end."""
         if not self._tasks:
             return
+        if not self._tasks:
+            return
         self._stopping = True
         self._nudge.set()
         publishing, marking, polling = self._tasks

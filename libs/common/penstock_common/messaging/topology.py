@@ -172,8 +172,8 @@ class Consumer:
 
 
 DAY = 86_400.0
-QUARANTINE = Stream("QUARANTINE", max_age=7 * DAY, max_bytes=1 << 30, refuse_when_full=True)
-DEAD_LETTERS = Stream("DLQ", max_age=365 * DAY, max_bytes=4 << 30, refuse_when_full=True)
+QUARANTINE = Stream("QUARANTINE", max_age=7 * DAY, max_bytes=1 << 28, refuse_when_full=True)
+DEAD_LETTERS = Stream("DLQ", max_age=365 * DAY, max_bytes=1 << 30, refuse_when_full=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 
 import structlog
 
@@ -20,6 +21,7 @@ TICK = 0.25  # seconds
 OWNER_SECONDS = 0.5  # an owner answers within 300 ms
 ROW_SECONDS = 1.0
 AGAIN_SECONDS = 1.0  # between two questions about a known gap
+SPREAD_SECONDS = 1.0
 UNKNOWN_LIMIT = 2  # times that inference may know nothing of a request before it is published again
 
 
@@ -53,7 +55,9 @@ class Recovery:
             came_back, connected = self.bus.connected and not connected, self.bus.connected
             now = loop.time()
             for generation in list(self.generations.values()):
-                if came_back or now >= generation.check_at:
+                if came_back:  # whatever was said meanwhile is lost; not all ask at once
+                    generation.check_at = min(generation.check_at, now + random.uniform(0, SPREAD_SECONDS))  # noqa: S311
+                if now >= generation.check_at:
                     self.begin(generation)
 
     async def _recover(self, generation: OpenGeneration) -> None:

@@ -128,10 +128,21 @@ class ChatRequest(msgspec.Struct):
     response_format: ResponseFormat | None = None
     user: Annotated[str, Meta(max_length=512)] | None = None
 
-    @property
-    def includes_usage(self) -> bool:
-        """Whether a stream ends with a usage chunk."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+
+class Form(msgspec.Struct, frozen=True):
+    """What the answer depends on; all that is kept of a request while it is answered."""
+
+    model: str
+    """As the client wrote it."""
+    streamed: bool
+    includes_usage: bool
+
+
+def chat_form(raw: bytes) -> Form:
+    """The form of the answer that a request body asks for. Raises InvalidRequest."""
+    request = chat_request(raw)
+    options = request.stream_options
+    return Form(request.model, bool(request.stream), bool(options and options.include_usage))
 
 
 def chat_request(raw: bytes) -> ChatRequest:

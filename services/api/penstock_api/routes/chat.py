@@ -6,7 +6,7 @@ import os
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from penstock_api.domain.chat_request import ChatRequest, chat_request
+from penstock_api.domain.chat_request import Form, chat_form
 from penstock_api.domain.errors import AnswerLost, ClientLeft, InvalidRequest, ModelNotFound, Stopping
 from penstock_api.domain.keys import Key
 from penstock_api.domain.keys import Scope as KeyScope
@@ -37,34 +37,40 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         reply = Reply(scope, receive, send)
+        if accepted := await self._accepted(scope, receive, reply):
+            await self._answer(reply, *accepted, receive)
+
+    async def _accepted(self, scope: Scope, receive: Receive, reply: Reply) -> tuple[Form, Generation] | None:
+        """Have a request accepted, or tell why it is not. Its text is forgotten when this returns."""
         try:
             key, on_disconnect = self._admitted(scope)
             body = await read_body(scope, receive)
         except ClientLeft:
-            return reply.count(CLIENT_LEFT)
+            reply.count(CLIENT_LEFT)
+            return None
         except PenstockError as error:
-            return await reply.refuse(error)
+            await reply.refuse(error)
+            return None
         try:
-            chat = await parsed(body)
-            model = self._model(chat.model)
+            form = await checked(body)
+            model = self._model(form.model)
             reply.model = model.name
-            generation = await self.generations.begin(
-                Asked(
-                    request_id=reply.request_id,
-                    tenant=key.tenant,
-                    key_id=key.id,
-                    model=model.name,
-                    catalogue_version=self.models.version,
-                    body=body,
-                    streamed=bool(chat.stream),
-                    on_disconnect=on_disconnect,
-                    traceparent=continued(header(scope, b"traceparent"), os.urandom(24)),
-                    decisions=self._decisions(key, chat.model, model),
-                )
+            asked = Asked(
+                request_id=reply.request_id,
+                tenant=key.tenant,
+                key_id=key.id,
+                model=model.name,
+                catalogue_version=self.models.version,
+                body=body,
+                streamed=form.streamed,
+                on_disconnect=on_disconnect,
+                traceparent=continued(header(scope, b"traceparent"), os.urandom(24)),
+                decisions=self._decisions(key, form.model, model),
             )
+            return form, await self.generations.begin(asked)
         except PenstockError as error:
-            return await reply.fail(error)
-        return await self._answer(reply, chat, generation, receive)
+            await reply.fail(error)
+            return None
 
     def _admitted(self, scope: Scope) -> tuple[Key, OnDisconnect]:
         key = self.keys.authenticate(header(scope, b"authorization"))
@@ -86,13 +92,13 @@ class ChatCompletions:
             Decision("resolve_model", model.name, reason, self.models.version),
         ]
 
-    async def _answer(self, reply: Reply, chat: ChatRequest, generation: Generation, receive: Receive) -> None:
+    async def _answer(self, reply: Reply, form: Form, generation: Generation, receive: Receive) -> None:
         watching = asyncio.create_task(watch_client(receive, generation))
-        identity = Identity(f"chatcmpl-{reply.request_id}", int(generation.accepted_at.timestamp()), chat.model)
+        identity = Identity(f"chatcmpl-{reply.request_id}", int(generation.accepted_at.timestamp()), form.model)
         try:
             async with asyncio.timeout(generation.seconds_left()):
-                if chat.stream:
-                    await stream(reply, generation, EventWriter(identity, chat.includes_usage))
+                if form.streamed:
+                    await stream(reply, generation, EventWriter(identity, form.includes_usage))
                 else:
                     await whole(reply, generation, identity)
         except ClientLeft:
@@ -116,9 +122,9 @@ class ChatCompletions:
             self.generations.end(generation)
 
 
-async def parsed(body: bytes) -> ChatRequest:
-    """A body as a checked request; a large one is parsed beside the loop. Raises InvalidRequest."""
-    return chat_request(body) if len(body) < LARGE_BODY else await asyncio.to_thread(chat_request, body)
+async def checked(body: bytes) -> Form:
+    """The form that a body asks for; a large body is parsed beside the loop. Raises InvalidRequest."""
+    return chat_form(body) if len(body) < LARGE_BODY else await asyncio.to_thread(chat_form, body)
 
 
 def on_disconnect_of(value: str | None) -> OnDisconnect:

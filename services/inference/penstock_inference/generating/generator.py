@@ -15,6 +15,7 @@ from penstock_common.contracts.generation import GenerateText, OnDisconnect, Out
 from penstock_common.contracts.stream import Ended, Failure
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.delivery import HandBack
+from penstock_common.messaging.envelope import CONTEXT
 from penstock_common.sealing import Sealer
 from penstock_inference.domain.catalogue import Model
 from penstock_inference.domain.ending import (
@@ -143,7 +144,8 @@ class Generator:
     async def _run_engine(self, run: Run, model: Model, body: dict[str, Any]) -> None:
         engine = self.engines.for_model(model)
         command = run.command
-        call = EngineCall(command.request_id, run.attempt, model, body, command.deadline)
+        trace = CONTEXT.get().traceparent
+        call = EngineCall(command.request_id, run.attempt, model, body, command.deadline, trace)
         if not command.streamed:
             run.take_whole(await engine.complete(call))
             return

@@ -23,7 +23,7 @@ from penstock_common.messaging.ports import Incoming
 from penstock_common.topology import PLATFORM
 from penstock_inference.adapters import catalogue as catalogue_module
 from penstock_inference.adapters.catalogue import Catalogue
-from penstock_inference.subscribers_catalogue import register_model, remove_model
+from penstock_inference.subscribers.catalogue import register_model, remove_model
 from tests.support.deliveries import MemorySettler, delivered
 from tests.support.engine_fake import FakeEngine, as_json
 

@@ -70,8 +70,8 @@ def test_whoever_holds_any_part_gets_the_rest(
         output.add_text(*key, text, logprobs)
     held = {key: data.draw(st.integers(0, channel.length)) for key, channel in output.channels.items()}
     reader = Reader()
-    for key, channel in output.channels.items():
-        reader.texts[channel.choice, channel.name] = channel.text()[: held[key]]
+    for name, channel in output.channels.items():
+        reader.texts[channel.choice, channel.name] = channel.text()[: held[name]]
     reader.read(output.since(held, 1))
     for channel in output.channels.values():
         assert reader.texts[channel.choice, channel.name] == channel.text()

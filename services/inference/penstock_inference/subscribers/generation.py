@@ -1,31 +1,12 @@
 """Glue between messages and generations."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from penstock_common.contracts.generation import CancelGeneration, GenerateText
 from penstock_common.contracts.stream import Failure
-from penstock_common.db.transaction import Database
 from penstock_common.errors import ContractViolated
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.delivery import delivery_was_repeated
-from penstock_common.messaging.router import Router
 from penstock_inference.domain.ending import Undeliverable
-from penstock_inference.generating.generator import Generator
-from penstock_inference.generating.ports import Stops
-
-router = Router("inference")
-
-
-@dataclass(frozen=True, slots=True)
-class Deps:
-    """What the handlers need."""
-
-    database: Database
-    generator: Generator
-    stops: Stops
-    catalogue: Any
-    """For the handlers of `subscribers_catalogue`, which say what they need of it."""
+from penstock_inference.subscribers.deps import Deps, router
 
 
 @router.on(GenerateText)

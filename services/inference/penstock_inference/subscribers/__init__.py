@@ -1,0 +1,6 @@
+"""Glue between messages and what inference does with them."""
+
+from penstock_inference.subscribers import catalogue, generation
+from penstock_inference.subscribers.deps import Deps, router
+
+__all__ = ["Deps", "catalogue", "generation", "router"]
