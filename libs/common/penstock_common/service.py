@@ -65,9 +65,9 @@ async def live(name: str, settings: S, build: Callable[[S], App]) -> None:
     server = HttpServer(http_config(app.asgi, settings))
     serving = asyncio.create_task(server.serve())
     try:
-        await started(app, stopping, serving)
-        log.info("service.started", service=name, port=settings.http.port)
-        await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if await started(app, stopping, serving):
+            log.info("service.started", service=name, port=settings.http.port)
+            await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         server.should_exit = True
         await serving
@@ -90,8 +90,8 @@ def http_config(asgi: Any, settings: ServiceSettings) -> uvicorn.Config:
     )
 
 
-async def started(app: App, stopping: asyncio.Event, serving: "asyncio.Task[None]") -> None:
-    """Start the app, unless a signal or a taken port comes first."""
+async def started(app: App, stopping: asyncio.Event, serving: "asyncio.Task[None]") -> bool:
+    """Start the app, unless a signal or a taken port comes first: False then."""
     starting = asyncio.create_task(begin(app))
     waiting = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait({starting, waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,6 +100,8 @@ async def started(app: App, stopping: asyncio.Event, serving: "asyncio.Task[None
         starting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await starting
+        return True
+    return False
 
 
 async def begin(app: App) -> None:

@@ -87,6 +87,5 @@ async def test_a_database_without_the_schema_stops_the_start(nats_url: str, bus:
     app = build(settings(nats_url, postgres_database))
     with pytest.raises(SchemaMissing, match="schema_missing") as caught:
         await app.connect()
-        await app.start()
     assert "penstock migrate" in caught.value.message
     await app.stop()

@@ -1,35 +1,42 @@
 """What a fingerprint covers, and what a violated contract looks like."""
 
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
 import msgspec
 import pytest
+
 from penstock_common.contracts.base import Contract, Wire, decode, encode
 from penstock_common.contracts.generation import CancelGeneration
 from penstock_common.contracts.stream import Beat, pack, unpack
 from penstock_common.errors import ContractViolated
 from penstock_common.topology import PLATFORM
-
 from tests.contract.examples import example
 
 CONTRACTS = [topic.contract for topic in PLATFORM.topics]
 
 
-def with_other(message: Contract, field: str) -> Contract:
-    """The message with one field changed to something else of its type."""
-    least = example(type(message), every=False)
-    value = getattr(message, field)
-    others = {bool: lambda: not value, int: lambda: value + 1, str: lambda: f"{value}x", bytes: lambda: value + b"x"}
-    if type(value) in others:
-        return msgspec.structs.replace(message, **{field: others[type(value)]()})
-    if hasattr(value, "replace") and hasattr(value, "year"):
-        return msgspec.structs.replace(message, **{field: value.replace(year=value.year + 1)})
-    if hasattr(value, "int"):
-        return msgspec.structs.replace(message, **{field: type(value)(int=value.int + 1)})
-    other = getattr(least, field, None)
-    if isinstance(value, list | dict):
-        other = type(value)()
-    elif other == value:
-        other = next(member for member in type(value) if member != value)
-    return msgspec.structs.replace(message, **{field: other})
+def other(value: Any) -> Any:
+    """Something else of the same type."""
+    match value:
+        case Enum():
+            return next(member for member in type(value) if member != value)
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case datetime():
+            return value + timedelta(days=1)
+        case UUID():
+            return UUID(int=value.int + 1)
+        case msgspec.Struct():
+            return example(type(value), every=False)
+        case list() | dict():
+            return type(value)()
+        case _:
+            return value * 2
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.__name__)
@@ -37,7 +44,8 @@ def test_fingerprint_covers_the_stable_fields_and_no_other(contract: type[Contra
     """Times, trace and ciphertext may differ between copies; anything else is another message."""
     message = example(contract, every=True)
     for field in message.__struct_fields__:
-        differs = with_other(message, field).fingerprint() != message.fingerprint()
+        changed = msgspec.structs.replace(message, **{field: other(getattr(message, field))})
+        differs = changed.fingerprint() != message.fingerprint()
         assert differs == (field not in contract.volatile), field
 
 

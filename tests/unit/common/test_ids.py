@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_common.ids import day_of, time_of, uuid7
 
 MIDNIGHT_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z

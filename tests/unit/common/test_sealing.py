@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_common.errors import ContractViolated, SubjectErased
 from penstock_common.ids import uuid7
 from penstock_common.sealing import CACHED_KEYS, LocalKeyring, Sealer

@@ -1,6 +1,7 @@
 """The platform's own table keeps the rules that delivery relies on."""
 
 import pytest
+
 from penstock_common.contracts.generation import CancelGeneration
 from penstock_common.messaging.topology import DEAD_LETTERS, Consumer, Kind, Runner, Stream, Topic, Topology
 from penstock_common.topology import PLATFORM

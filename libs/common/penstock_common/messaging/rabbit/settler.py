@@ -21,7 +21,7 @@ from penstock_common.messaging.topology import Consumer
 log = structlog.get_logger()
 
 CONFIRM_TIMEOUT = 2.0  # seconds
-UNMOVED_PAUSE = 1.0  # seconds until a message that could not be moved is given back
+UNMOVED_PAUSE = 0.5  # seconds
 REMEMBERED = 4096  # first failures of messages that are retried in place
 LEVELS = (0.2, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0)
 """Seconds: the delays that exist whatever the topology's rows say, for messages that are handed back."""
@@ -120,15 +120,18 @@ class RabbitSettler:
     async def _move(
         self, message: Incoming, exchange: str, key: str, headers: Mapping[str, str], delay: float | None = None
     ) -> None:
+        """Publish, then ack. What can't be published is kept: given back, it would look like another death."""
         delivered: Delivered = message.raw
         properties = persistent(message.message_id, headers, delay)
-        try:
-            await self._publisher.publish(exchange, key, message.body, properties, CONFIRM_TIMEOUT)
-        except BusUnavailable as error:
-            log.warning("delivery.unmoved", consumer=delivered.lane.name, to=key, reason=error.message)
-            await self._return(message, UNMOVED_PAUSE)
-        else:
-            await self.ack(message)
+        while not delivered.channel.is_closed:
+            try:
+                await self._publisher.publish(exchange, key, message.body, properties, CONFIRM_TIMEOUT)
+            except BusUnavailable as error:
+                log.warning("delivery.unmoved", consumer=delivered.lane.name, to=key, reason=error.message)
+                await asyncio.sleep(UNMOVED_PAUSE)
+            else:
+                await self.ack(message)
+                return
 
     async def _return(self, message: Incoming, delay: float, *, fault: bool = True) -> None:
         """Put it back to its place in the queue. From 4.3 on only a reject counts as an attempt, before both do."""
