@@ -77,6 +77,8 @@ TAMPERED = [
     ("insert into billing.outbox select day, gen_random_uuid(), subject, stream, message_id, headers, body"
      " from billing.outbox where message_id = {id} || '.usage'", "fact_differs"),
     ("delete from inference.generations where request_id = {id}", "charged_without_end"),
+    ("delete from inference.generations where request_id = {id}", "ended_nowhere"),
+    ("delete from inference.generations where request_id = {id}", "cost_without_request"),
     ("update inference.generations set completion_tokens = 3 where request_id = {id}", "entry_differs"),
     ("update inference.generations set outcome = 'running' where request_id = {id}", "charged_without_end"),
     ("update api.requests set completion_tokens = 3 where request_id = {id}", "api_differs"),
@@ -215,6 +217,12 @@ async def test_a_charge_that_was_handled_and_is_gone_is_not_waited_for(records: 
     answer = await records.reconcile(settle=60)
     assert (str(id_), "not_charged") in found(answer)
     assert datetime.now(UTC) - started < timedelta(seconds=30)
+
+
+async def test_a_posting_of_no_entry_is_found(records: Records) -> None:
+    """Nobody can say for which request it was."""
+    await records.change("insert into billing.postings values (gen_random_uuid(), 'revenue:usage', 0)")
+    assert found(await records.reconcile()) == {("", "posting_without_entry")}
 
 
 async def test_prices_that_differ_are_found(records: Records) -> None:

@@ -13,6 +13,8 @@ from penstock_common.messaging.rabbit.link import FAILURES, OPEN_TIMEOUT, PAUSE,
 
 log = structlog.get_logger()
 
+SETUP_TIMEOUT = 10.0  # seconds; a queue may be electing its leader, or a handler of this process may block it
+
 Setup = Callable[[Channel], Awaitable[None]]
 """Declares and consumes on a fresh channel; repeated after each loss."""
 
@@ -62,7 +64,7 @@ class Held:
         self._lost.set()
 
     async def _open(self) -> None:
-        async with unavailable(OPEN_TIMEOUT):
+        async with unavailable(SETUP_TIMEOUT):
             connection = await self.link.ready()
             opened = await connection.channel(publisher_confirms=self._confirms, on_return_raises=True)
             channel = cast(Channel, opened)
