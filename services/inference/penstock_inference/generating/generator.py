@@ -38,6 +38,7 @@ from penstock_inference.ports import EngineCall, Engines
 log = structlog.get_logger()
 
 OWNER_ALIVE_DELAY = 3.0  # seconds until a delivery whose owner lives is looked at again
+FORGETFUL_SECONDS = 4.0  # a bus that crashed may have forgotten that it delivered a command before
 STALE_SECONDS = 1.0  # a command older than this may have been stopped before it was begun
 UNRECORDED_SECONDS = 30.0  # how long a client waits for an end that can't be recorded
 
@@ -61,7 +62,9 @@ class Generator:
     async def handle(self, command: GenerateText, *, redelivered: bool) -> None:
         """Answer a command once, however often it is delivered. Raises HandBack while another process is at it."""
         attempt = 1
-        if redelivered or command.republished:
+        if command.request_id in self.registry.runs:
+            raise HandBack(OWNER_ALIVE_DELAY)
+        if redelivered or command.republished or self._age(command) > FORGETFUL_SECONDS:
             claimed = await self._take_over(command)
             if claimed is None:
                 return
@@ -79,7 +82,7 @@ class Generator:
 
     async def _take_over(self, command: GenerateText) -> int | None:
         """The attempt to make, or None where the request ended already and its answer was sent again."""
-        if command.request_id in self.registry.runs or await self.listeners.owner_lives(command.request_id):
+        if await self.listeners.owner_lives(command.request_id):
             raise HandBack(OWNER_ALIVE_DELAY)
         attempt = await self.records.claim(command, self.process)
         if attempt is None:
@@ -167,14 +170,17 @@ class Generator:
         command = run.command
         if heard := run.stop_reason or self.registry.stop_heard(command.request_id):
             return heard
-        age = (self.clock.now() - command.accepted_at).total_seconds()
-        if run.attempt == 1 and age < STALE_SECONDS:
+        if run.attempt == 1 and self._age(command) < STALE_SECONDS:
             return ""
         if await self.records.is_cancelled(command.request_id):
             return "stopped"
         if run.attempt == 1 or command.on_disconnect is OnDisconnect.CONTINUE:
             return ""
         return "" if await self.listeners.anyone_waits(command.request_id) else "client_left"
+
+    def _age(self, command: GenerateText) -> float:
+        """Seconds since the request was accepted."""
+        return (self.clock.now() - command.accepted_at).total_seconds()
 
     async def _end(
         self, run: Run, model: Model | None, body: dict[str, Any], outcome: Outcome, failure: Failure | None

@@ -163,7 +163,7 @@ async def test_stopped_task_is_not_cancelled_any_more(world: World) -> None:
     command = world.command()
 
     async def handle() -> int:
-        await world.answer(command)
+        await world.generator.handle(command, redelivered=False)
         task = asyncio.current_task()
         assert task
         return task.cancelling()
