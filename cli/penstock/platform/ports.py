@@ -11,6 +11,7 @@ from penstock.platform.errors import PlatformError
 LOOPBACK = "127.0.0.1"
 PREFERRED = 8080
 TRIES = 200
+BACKLOG = 2048
 
 
 def free_ports(count: int) -> list[int]:
@@ -22,34 +23,37 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-            probe.listen()
-        except OSError:
-            return False
-    return True
+def listen(port: int) -> socket.socket | None:
+    """A listening socket on the port; None where that can't be had."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        return None
+    return listener
 
 
-def choose_port(wanted: int | None, preferred: int = PREFERRED) -> int:
-    """The wanted port, or the preferred or next free one; raises PlatformError where the wanted one is taken."""
+def open_port(wanted: int | None, preferred: int = PREFERRED) -> socket.socket:
+    """A listener on the wanted port, or on the preferred or next free one; raises PlatformError if wanted is taken.
+
+    It is held for as long as the platform runs: no other program can answer there, and who connects while the
+    service is started again waits instead of being refused.
+    """
     if wanted is None:
-        for port in range(preferred, preferred + TRIES):
-            if is_free(port):
-                return port
-        return free_ports(1)[0]
+        candidates = (listen(port) for port in (*range(preferred, preferred + TRIES), 0))
+        return next(filter(None, candidates))
     if not 0 < wanted < 1 << 16:
         raise PlatformError(f"--port {wanted} is not a TCP port; choose one from 1 to 65535.")
-    if wanted < 1024 and os.geteuid() != 0 and not is_free(wanted):
+    if listener := listen(wanted):
+        return listener
+    if wanted < 1024 and os.geteuid() != 0:
         raise PlatformError(f"Port {wanted} is for root alone; choose one from 1024 to 65535.")
-    if not is_free(wanted):
-        raise PlatformError(
-            f"Port {wanted} is taken{_by_whom(wanted)}. Choose another --port, or leave it out for a free one."
-        )
-    return wanted
+    raise PlatformError(
+        f"Port {wanted} is taken{_by_whom(wanted)}. Choose another --port, or leave it out for a free one."
+    )
 
 
 def _by_whom(port: int) -> str:

@@ -25,6 +25,8 @@ class Program:
     account: Account | None = None
     gated: bool = False
     """Waits for `launch.GO` on its standard input before it begins."""
+    inherited: tuple[int, ...] = ()
+    """File descriptors that it is given."""
     stop_signal: signal.Signals = signal.SIGTERM
     hurry_signal: signal.Signals = signal.SIGKILL
     """Ends it at once without harm to its data."""
@@ -35,6 +37,7 @@ class Program:
             "env": dict(self.env),
             "cwd": self.cwd,
             "start_new_session": True,
+            "pass_fds": self.inherited,
             "preexec_fn": tie_to_parent(self.stop_signal),
         }
         if self.account and self.account.foreign:

@@ -1,6 +1,7 @@
 """The three services as programs of this machine."""
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ class Wiring:
     bus: str
     databases: Mapping[str, str]
     """URL by service."""
-    ports: Mapping[str, int]
-    """HTTP port by service; api's is the public one."""
+    listeners: Mapping[str, socket.socket]
+    """Where each service is asked over HTTP; api's is the public one."""
     credentials: Credentials
     discover: bool
     log_format: str
+
+    def port(self, service: str) -> int:
+        """The TCP port of a service."""
+        port: int = self.listeners[service].getsockname()[1]
+        return port
 
     def program(self, service: str) -> Program:
         """The command line and environment of one service."""
@@ -35,6 +41,7 @@ class Wiring:
             name=service,
             argv=(sys.executable, "-m", "penstock.platform.launch", service),
             gated=True,
+            inherited=(self.listeners[service].fileno(),),
             env=inherited | {"PYTHONUNBUFFERED": "1"} | {f"{prefix}{name}": value for name, value in settings.items()},
             cwd=self.folder.root,
         )
@@ -44,7 +51,8 @@ class Wiring:
             "BUS__URL": self.bus,
             "DATABASE__URL": self.databases[service],
             "HTTP__HOST": LOOPBACK,
-            "HTTP__PORT": str(self.ports[service]),
+            "HTTP__PORT": str(self.port(service)),
+            "HTTP__FD": str(self.listeners[service].fileno()),
             "LOG__FORMAT": self.log_format,
         }
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from penstock.platform.child import Child, Probe
 from penstock.platform.credentials import SERVICES, load_credentials
 from penstock.platform.folder import DataFolder
 from penstock.platform.logs import Console, Log
-from penstock.platform.ports import LOOPBACK, choose_port, free_ports
+from penstock.platform.ports import LOOPBACK, open_port
 from penstock.platform.preparing import run_prepare
 from penstock.platform.program import Program
 from penstock.platform.servers import Addresses, Server, plan
@@ -22,6 +23,7 @@ from penstock.platform.services import Wiring
 from penstock.platform.state import SUPERVISOR, State
 
 GRACE = 12.0  # seconds; a service gives its running work ten
+ANY_PORT = 0
 STOP_ORDER = (("api",), ("inference", "billing"), ("nats", "postgres"))
 
 
@@ -45,14 +47,16 @@ class Supervisor:
         self._console = console
         self._ledger = leftovers.Ledger(folder.processes)
         self._children: dict[str, Child] = {}
+        self._listeners: dict[str, socket.socket] = {}
 
     async def start(self) -> State:
         """Start all; raises PlatformError with the reason where one of them does not become ready."""
         self._clear_earlier_run()
-        port = choose_port(self._options.port)
+        self._listeners = {"api": open_port(self._options.port)}
+        self._listeners |= {service: open_port(None, ANY_PORT) for service in SERVICES if service != "api"}
         self._console.say("penstock", f"starting in {self._folder.root}; a first start takes some seconds more")
         addresses, servers = plan(self._folder, self._options.bus, self._options.database)
-        wiring = self._wiring(addresses, port)
+        wiring = self._wiring(addresses)
         services = [await self._spawn(wiring.program(service), shown=True) for service in SERVICES]
         await asyncio.gather(run_prepare(addresses, self._folder.logs), *map(self._start_server, servers))
         await asyncio.gather(*(self._begin(child, wiring) for child in services))
@@ -65,6 +69,8 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop all, those that others depend on last."""
         self._folder.state.unlink(missing_ok=True)
+        for listener in self._listeners.values():
+            listener.close()
         for names in STOP_ORDER:
             there = [self._children[name] for name in names if name in self._children]
             await asyncio.gather(*(child.stop(GRACE) for child in there))
@@ -89,12 +95,12 @@ class Supervisor:
         await child.ready(server.is_ready)
         self._console.say("penstock", f"{server.name} is ready")
 
-    def _wiring(self, addresses: Addresses, port: int) -> Wiring:
+    def _wiring(self, addresses: Addresses) -> Wiring:
         return Wiring(
             folder=self._folder,
             bus=addresses.bus,
             databases=addresses.databases,
-            ports=dict(zip(SERVICES, [port, *free_ports(len(SERVICES) - 1)], strict=True)),
+            listeners=self._listeners,
             credentials=load_credentials(self._folder),
             discover=self._options.discover,
             log_format="console" if sys.stderr.isatty() else "json",
@@ -102,7 +108,7 @@ class Supervisor:
 
     async def _begin(self, service: Child, wiring: Wiring) -> None:
         service.release()
-        await service.ready(_ready_at(wiring.ports[service.name]))
+        await service.ready(_ready_at(wiring.port(service.name)))
 
     async def _spawn(self, program: Program, *, shown: bool, clear: Callable[[], None] = lambda: None) -> Child:
         log = Log(program.name, self._folder.logs, self._console if shown else None)
@@ -113,7 +119,7 @@ class Supervisor:
 
 def _state(addresses: Addresses, wiring: Wiring) -> State:
     return State(
-        base_url=f"http://{LOOPBACK}:{wiring.ports['api']}",
+        base_url=f"http://{LOOPBACK}:{wiring.port('api')}",
         api_key=wiring.credentials.api_key,
         admin_key=wiring.credentials.admin_key,
         data=str(wiring.folder.root),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, TypeVar
@@ -63,7 +64,8 @@ async def live(name: str, settings: S, build: Callable[[S], App]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = HttpServer(http_config(app.asgi, settings))
-    serving = asyncio.create_task(server.serve())
+    fd = settings.http.fd
+    serving = asyncio.create_task(server.serve([socket.socket(fileno=fd)] if fd is not None else None))
     try:
         if await started(app, stopping, serving):
             log.info("service.started", service=name, port=settings.http.port)

@@ -31,6 +31,8 @@ class HttpSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(ge=0, le=65535)
+    fd: int | None = Field(default=None, ge=3)
+    """A listening socket that the parent process holds open across restarts; host and port then only name it."""
 
 
 class FolderSettings(Section):

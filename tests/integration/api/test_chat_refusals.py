@@ -116,6 +116,7 @@ async def test_wrong_keys_are_401(chat: Chat, authorization: str | None) -> None
     headers = {"authorization": authorization} if authorization else {}
     response = await chat.client.post(PATH, content=b"{", headers=headers)
     assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
     assert response.json()["error"]["type"] == "authentication_error"
 
 

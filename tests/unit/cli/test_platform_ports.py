@@ -22,19 +22,26 @@ def taken() -> Iterator[int]:
 def test_a_wanted_port_that_is_taken_is_refused_with_its_owner(taken: int) -> None:
     """The owner's pid is what one needs to free the port."""
     with pytest.raises(PlatformError, match=f"Port {taken} is taken by process {os.getpid()}"):
-        ports.choose_port(taken)
+        ports.open_port(taken)
 
 
 def test_without_a_wish_the_next_free_port_is_taken(taken: int) -> None:
     """A taken preferred port costs nothing but a higher number."""
-    assert ports.choose_port(None, preferred=taken) > taken
+    with ports.open_port(None, preferred=taken) as listener:
+        assert listener.getsockname()[1] > taken
+
+
+def test_an_open_port_is_nobody_elses() -> None:
+    """Two platforms that start at once never share a port, not even before their services listen."""
+    with ports.open_port(None) as first, ports.open_port(None) as second:
+        assert first.getsockname() != second.getsockname()
 
 
 @pytest.mark.parametrize("number", [0, -1, 65536])
 def test_what_is_no_port_is_refused(number: int) -> None:
     """Numbers outside TCP's range get a sentence, not a socket error."""
     with pytest.raises(PlatformError, match="is not a TCP port"):
-        ports.choose_port(number)
+        ports.open_port(number)
 
 
 def test_free_ports_differ() -> None:

@@ -91,6 +91,17 @@ def test_a_letter_that_the_server_made_tells_what_is_known() -> None:
     assert "delivery_limit" in letter.reason
 
 
+def test_a_suspect_begins_anew_with_its_story() -> None:
+    """The server moves it as it was: what happened before comes from `x-death`, and attempts add up at the end."""
+    lane = LANE.quarantine
+    assert lane
+    deaths = [death(LANE.name, "rejected", "thing.done.v1"), death("retry.200", "expired", LANE.name)]
+    message = incoming(delivered(lane.topic.subject, {"x-death": deaths}, message_id="m1"), lane, 0.0)
+    assert message.subject == "thing.done.v1"
+    assert message.headers["dlq-first"] == AT.isoformat()
+    assert (message.headers["dlq-attempts"], message.headers["dlq-earlier"]) == ("0", "2")
+
+
 def test_a_message_that_only_waited_is_no_letter() -> None:
     """Retry levels leave their trace in `x-death` too."""
     waited = {"x-death": [death("retry.200", "expired", LANE.name)]}

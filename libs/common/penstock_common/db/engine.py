@@ -17,11 +17,12 @@ GUARDS = {
     # a frozen process must not hold rows
     "idle_in_transaction_session_timeout": "3000",
 }
-# admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, idle session ended, and class 08
-GONE = ("57P01", "57P02", "57P03", "53300", "25P03", "57P05")
+# Classes 08 (connection), 53 (disk, memory or connections used up), 57P (shutting down); statements cut short by a
+# time-out; a transaction ended for idling; a server that takes no writes.
+GONE = ("08", "53", "57P", "57014", "25P03", "25006")
 
 
-def make_engine(url: str, *, name: str, pool_size: int = 5, autocommit: bool = False) -> AsyncEngine:
+def make_engine(url: str, *, name: str, pool_size: int = 5) -> AsyncEngine:
     """An engine for `postgresql://` URLs. Waits for a connection are bounded; sessions carry time-outs."""
     return create_async_engine(
         with_driver(url),
@@ -29,7 +30,6 @@ def make_engine(url: str, *, name: str, pool_size: int = 5, autocommit: bool = F
         max_overflow=0,
         hide_parameters=True,
         pool_timeout=CONNECT_SECONDS,
-        isolation_level="AUTOCOMMIT" if autocommit else None,
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": 10.0,
@@ -53,7 +53,7 @@ def is_unavailable(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
-    if error.connection_invalidated or state in GONE or state.startswith("08"):
+    if error.connection_invalidated or state.startswith(GONE):
         return True
     return isinstance(error, OperationalError) and not state
 

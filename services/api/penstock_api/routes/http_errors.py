@@ -59,6 +59,8 @@ def failure_response(
 ) -> JSONResponse:
     """A failure as a response; `Retry-After` in whole seconds where trying again helps."""
     headers = {"retry-after": str(math.ceil(failure.retry_after))} if failure.retry_after else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110, 11.6.1
     if path.startswith(OPENAI_PREFIX):
         return JSONResponse(error_object(failure, param), status, headers)
     problem = {

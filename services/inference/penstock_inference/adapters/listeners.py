@@ -2,15 +2,19 @@
 
 from uuid import UUID
 
+import structlog
+
 from penstock_common.contracts.base import encode
 from penstock_common.contracts.generation import FindGeneration, FindRequest
 from penstock_common.contracts.stream import Frame, pack
-from penstock_common.errors import BusUnavailable, NoAnswer
+from penstock_common.errors import BusUnavailable, MessageTooLarge, NoAnswer
 from penstock_common.messaging.ports import Bus
 from penstock_common.topology import FIND_GENERATION, FIND_REQUEST
 
+log = structlog.get_logger()
+
 FIND_SECONDS = 0.3
-MESSAGE_FRAMES = 64  # frames in one message of a long answer sent again
+MESSAGE_FRAMES = 16  # of 64 Ki characters at most: with four bytes each, half of what a bus message may hold
 
 
 class BusListeners:
@@ -24,7 +28,8 @@ class BusListeners:
         try:
             for at in range(0, len(frames), MESSAGE_FRAMES):
                 self.bus.send(process, str(request_id), pack(frames[at : at + MESSAGE_FRAMES]))
-        except BusUnavailable:
+        except (BusUnavailable, MessageTooLarge) as error:
+            log.warning("frames.unsent", request_id=str(request_id), reason=error.message)
             return False
         return True
 

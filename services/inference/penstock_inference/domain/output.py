@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from penstock_common.contracts.stream import Delta, Frame, ToolCall, Whole, channel_key
 
-PIECE = 256 * 1024  # characters of one delta, so that a long answer fits the bus
+PIECE = 64 * 1024  # characters of one delta, so that a long answer fits the bus
 
 
 class Channel:

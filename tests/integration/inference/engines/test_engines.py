@@ -206,7 +206,7 @@ WHOLE_BAD = (
     Bad("html", Answer([b"<html>"], kind="text/html"), EngineGarbled),
     Bad("bad utf-8", Answer([b'{"choices":[{"message":{"content":"a"},"x":"\xff"}]}']), EngineGarbled),
     Bad("cut", Answer([b'{"choices":'], end=End.CUT), EngineCut),
-    Bad("too large", Answer([b" " * (1 << 20)] * 17), EngineGarbled, says="more than 16 MB"),
+    Bad("too large", Answer([b" " * (1 << 20)] * 17), EngineGarbled, says="more than 6 MB"),
     Bad("stalls", Answer([b"{"], end=End.HANG), EngineTimedOut, says="before the request's deadline", seconds=0.5),
 )
 

@@ -68,9 +68,9 @@ class World:
             unrecorded_after=self.unrecorded_after,
         )
 
-    def command(self, **given: Any) -> GenerateText:
-        """A command, as `a_command` makes it."""
-        return a_command(self.sealer, **given)
+    def command(self, *, age: float = 0.0, left: float = 60.0, **given: Any) -> GenerateText:
+        """A command, as `a_command` makes it, by this process's clock."""
+        return a_command(self.sealer, age=age - self.clock.ahead, left=left + self.clock.ahead, **given)
 
     async def answer(self, command: GenerateText, *, redelivered: bool = False) -> None:
         """Have a command handled to its end."""

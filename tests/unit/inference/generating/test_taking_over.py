@@ -1,6 +1,7 @@
 """Redelivered and re-published commands: one end, whoever reaches it."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ OTHERS: list[Frame] = [
 FAILURE = Failure("inference.undeliverable", "unavailable", "It could not be handled.")
 
 
-def held(world: World, **given: object) -> GenerateText:
+def held(world: World, **given: Any) -> GenerateText:
     """A command that an api process holds open."""
     command = world.command(**given)
     world.audience.waiting.add(command.request_id)

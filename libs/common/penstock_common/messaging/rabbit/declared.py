@@ -98,12 +98,13 @@ def queue(lane: Consumer, stream: Stream) -> Queue:
     }
     if lane.is_dead_lane:
         return Queue(lane.name, arguments, ((DEAD, lane.dead_letters),))
+    # What the server gives up may be an innocent neighbour of a poison message: it is tried alone before it is buried.
     arguments |= {
         "x-dead-letter-exchange": DEAD,
-        "x-dead-letter-routing-key": lane.dead_letters,
+        "x-dead-letter-routing-key": lane.quarantine.topic.subject if lane.quarantine else lane.dead_letters,
         "x-dead-letter-strategy": "at-least-once",
     }
-    return Queue(lane.name, arguments, ((EVENTS, lane.topic.subject),))
+    return Queue(lane.name, arguments, ((EVENTS if lane.is_main else DEAD, lane.topic.subject),))
 
 
 def delivery_limit(lane: Consumer) -> int:

@@ -9,7 +9,7 @@ from faststream._internal.broker import BrokerUsecase
 from faststream._internal.endpoint.subscriber import SubscriberUsecase
 from faststream.message import StreamMessage
 from faststream.middlewares import AckPolicy
-from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
+from faststream.rabbit import QueueType, RabbitBroker, RabbitQueue
 
 from penstock_common.messaging.delivery import Delivery
 from penstock_common.messaging.envelope import opened
@@ -51,7 +51,6 @@ class RabbitFront:
         lane = bound.lane
         subscriber = self._broker.subscriber(
             RabbitQueue(lane.name, QueueType.QUORUM, declare=False),
-            channel=Channel(prefetch_count=lane.prefetch),
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             title=lane.name,

@@ -9,6 +9,7 @@ import structlog
 from aiormq.channel import Channel
 
 from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.deadletter import describe
 from penstock_common.messaging.rabbit.link import FAILURES, OPEN_TIMEOUT, PAUSE, Link, unavailable
 
 log = structlog.get_logger()
@@ -103,8 +104,8 @@ class Held:
         while True:
             try:
                 return await self._open()
-            except BusUnavailable as error:
+            except Exception as error:  # whatever it is, nobody else would set it up again
                 if self.link.connected and not told:
                     told = True
-                    log.warning("bus.channel_refused", channel=self.name, reason=error.message)
+                    log.warning("bus.channel_refused", channel=self.name, reason=describe(error))
             await asyncio.sleep(PAUSE)

@@ -127,5 +127,6 @@ class Link:
         while True:
             try:
                 return await self._open()
-            except BusUnavailable:
+            except Exception as error:  # whatever it is, nobody else would connect again
+                log.debug("bus.unreachable", bus="rabbitmq", reason=describe(error))
                 await asyncio.sleep(PAUSE)

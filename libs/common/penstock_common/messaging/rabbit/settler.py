@@ -15,7 +15,7 @@ from penstock_common.messaging.rabbit.letters import DEATHS, EARLIER, story
 from penstock_common.messaging.rabbit.link import Link
 from penstock_common.messaging.rabbit.publishing import Publisher
 from penstock_common.messaging.rabbit.pulse import Pulse
-from penstock_common.messaging.rabbit.wire import DEAD, EVENTS, Delivered, level_name, persistent
+from penstock_common.messaging.rabbit.wire import DEAD, Delivered, level_name, persistent
 from penstock_common.messaging.topology import Consumer
 
 log = structlog.get_logger()
@@ -89,11 +89,14 @@ class RabbitSettler:
             await self._move(message, "", lane.name, carried)
 
     async def quarantine(self, message: Incoming, lane: Consumer, attempts: int) -> None:
-        """Move to the quarantine lane, confirmed, then ack. Attempts count anew there."""
-        assert lane.quarantine is not None
-        headers = self._story(message, 0, "no answer: the process died or froze")
-        headers |= {EARLIER: str(attempts), DEATHS: "0"}
-        await self._move(message, EVENTS, lane.quarantine.topic.subject, headers)
+        """Have the server move it, which is where the queue's dead letters go.
+
+        Moved by us it would be there twice: it may kill this process from there before its ack has left.
+        """
+        delivered: Delivered = message.raw
+        message.settled = True
+        with taken_back(message):
+            await delivered.channel.basic_reject(delivered.tag, requeue=False, wait=False)
 
     async def bury(self, message: Incoming, lane: Consumer, attempts: int, reason: str) -> None:
         """Move to the dead letters, confirmed, then ack. A crash in between leaves two letters of one message id."""

@@ -11,12 +11,12 @@ from penstock_common.messaging import deadletter
 from penstock_common.messaging.envelope import MESSAGE_ID
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.rabbit import letters
-from penstock_common.messaging.topology import Consumer
+from penstock_common.messaging.topology import QUARANTINE, Consumer
 
 EVENTS = "events"
 """Topic exchange: commands, events and broadcasts, by subject."""
 DEAD = "dlx"
-"""Direct exchange: dead letters, by `dlq.<consumer>`."""
+"""Direct exchange: dead letters, by `dlq.<consumer>`, and suspects, by `quarantine.<consumer>`."""
 QUERIES = "queries"
 """Direct exchange: queries, by subject."""
 INBOXES = "inboxes"
@@ -78,7 +78,11 @@ def incoming(message: DeliveredMessage, lane: Consumer, received: float) -> Inco
     properties = message.header.properties
     table: Mapping[str, Any] = properties.headers or {}
     headers = headers_of(properties)
-    letters.complete(headers, table, message.routing_key or "")
+    if deaths := letters.deaths_of(table):
+        if message.routing_key == lane.dead_letters:
+            letters.complete(headers, deaths, lane.inbox_name)
+        elif lane.topic.stream == QUARANTINE.name:
+            letters.suspect(headers, deaths, lane)
     tag, returns = message.delivery_tag, int(table.get("x-delivery-count", 0))
     assert tag is not None
     return Incoming(

@@ -23,7 +23,7 @@ from penstock_inference.ports import EngineCall, EngineEvent, WholeAnswer
 
 log = structlog.get_logger()
 
-WHOLE_BYTES = 16 << 20
+WHOLE_BYTES = 6 << 20  # one bus message holds it, with room
 ERROR_BYTES = 1 << 20
 DRAIN_SECONDS = 0.05  # for the end of the body after [DONE], so that the connection can be used again
 
