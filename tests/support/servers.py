@@ -90,8 +90,11 @@ class Server:
             time.sleep(0.01)
 
     def freeze(self) -> None:
-        """Stop its clock: it keeps its connections and answers nothing."""
+        """Stop its clock: it keeps its connections and answers nothing. Returns once every thread stands still."""
         self._signal(signal.SIGSTOP)
+        for pid in family(self.pid):
+            while not stands_still(pid):
+                time.sleep(0.005)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -125,6 +128,14 @@ class Server:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.kind.name} did not start:\n{self.log.read_text()[-2000:]}")
             await asyncio.sleep(0.02)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether all threads of a process are stopped, or gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        stats = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return all(stat.rpartition(")")[2].split()[0] in "TZX" for stat in stats)
+    return True
 
 
 def nats_server() -> Server:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
@@ -20,8 +21,7 @@ from tests.support.rabbitmq import RabbitServer, ask
 from tests.support.servers import Server, rabbitmq_server
 
 SETTLED = 4.0
-"""Seconds. RabbitMQ 3.10 writes down late which queues it has: one made just before kill -9 never works again.
-Queues deleted just after a restart take the broker's dead-lettering along."""
+"""Seconds. RabbitMQ 3.10 writes down late which queues it has: one made just before kill -9 never works again."""
 TICK = 0.1  # seconds between two counts of a queue's messages; 5 s unless told
 TOTALS = "/queues/%2F?disable_stats=true&enable_queue_totals=true"  # its statistics are seconds old
 
@@ -44,15 +44,21 @@ class RabbitSide:
             yield await connection.channel()
 
     async def wipe(self, topology: Topology) -> None:
-        """Delete all queues, exchanges and what is in them."""
-        await asyncio.sleep(self.server.started + SETTLED - time.monotonic())
+        """Delete all queues and what is in them.
+
+        A server that was killed begins from nothing: deleted soon after, its queues take its dead-lettering along.
+        """
+        if self.server.killed:
+            await asyncio.to_thread(self.server.renew)
+        else:
+            await self._delete(topology)
+        self.server.laid_out = time.monotonic()
+
+    async def _delete(self, topology: Topology) -> None:
         async with self.channel() as channel:
             for thing in declared(topology):
                 if isinstance(thing, Queue):
                     await channel.queue_delete(thing.name)
-                else:
-                    await channel.exchange_delete(thing.name)
-        self.server.laid_out = time.monotonic()
 
     async def letters(self, consumer: Consumer) -> Sequence[DeadLetter]:
         """Taken, and given back by closing the connection."""
@@ -97,13 +103,15 @@ class TickingBroker(RabbitServer):
 class SettlingServer(Server):
     """Is killed only once it has written down the queues of the test."""
 
-    laid_out = started = -SETTLED
+    laid_out = -SETTLED
+    killed = False
 
-    def start(self) -> Server:
-        """Note the time."""
+    def renew(self) -> None:
+        """Start without what it kept."""
+        super().kill()
+        shutil.rmtree(self.broker.home / "mnesia")
         super().start()
-        self.started = time.monotonic()
-        return self
+        self.killed = False
 
     @property
     def broker(self) -> RabbitServer:
@@ -115,6 +123,7 @@ class SettlingServer(Server):
         """Wait for the broker to know its queues, then kill -9."""
         time.sleep(max(0.0, self.laid_out + SETTLED - time.monotonic()))
         super().kill()
+        self.killed = True
 
     def dispose(self) -> None:
         """Nothing of it is needed any more."""

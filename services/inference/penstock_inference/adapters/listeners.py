@@ -28,8 +28,10 @@ class BusListeners:
         try:
             for at in range(0, len(frames), MESSAGE_FRAMES):
                 self.bus.send(process, str(request_id), pack(frames[at : at + MESSAGE_FRAMES]))
-        except (BusUnavailable, MessageTooLarge) as error:
-            log.warning("frames.unsent", request_id=str(request_id), reason=error.message)
+        except BusUnavailable:
+            return False
+        except MessageTooLarge as error:
+            log.error("frames.unsendable", request_id=str(request_id), reason=error.message)
             return False
         return True
 

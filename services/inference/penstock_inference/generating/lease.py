@@ -48,6 +48,6 @@ class Lease:
 def lease_seconds(ack_wait: float, heartbeat: float | None) -> float:
     """How long a silence is surely shorter than what the bus tolerates: less than ack_wait by a heartbeat.
 
-    Where the connection itself is the sign of life (no heartbeat), a stall of 8 s is the limit.
+    Where the connection itself is the sign of life (no heartbeat), RabbitMQ may give up 6 s after a stall began.
     """
-    return max(0.5, ack_wait - heartbeat - 2 * TICK) if heartbeat else 8.0
+    return max(0.5, ack_wait - heartbeat - 2 * TICK) if heartbeat else 5.5

@@ -73,7 +73,7 @@ async def test_a_turning_loop_and_a_connection_renew_the_lease() -> None:
 def test_lease_ends_before_the_bus_gives_up() -> None:
     """On NATS: a heartbeat, and two looks, less than `ack_wait`; where the connection is the sign of life, 8 s."""
     assert lease_seconds(4.0, 4 / 3) < 4.0 - 4 / 3
-    assert lease_seconds(4.0, None) == 8.0
+    assert lease_seconds(4.0, None) < 6.0
 
 
 async def test_suspect_says_nothing_until_confirmed_then_goes_on(world: World) -> None:
