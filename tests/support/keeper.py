@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
 from uuid import uuid4
 
+from tests.support.containers import RabbitContainer, docker_answers
 from tests.support.rabbitmq import ask
 from tests.support.servers import Server, shared_server
 
@@ -60,7 +61,7 @@ class Keeper(threading.Thread):
         super().__init__(name="keeper", daemon=True)
         self._home = Path(tempfile.mkdtemp(prefix="penstock-run-"))
         self._listener = Listener(str(self._home / "socket"), "AF_UNIX")
-        self._servers: dict[str, Server] = {}
+        self._servers: dict[str, Server | RabbitContainer] = {}
         os.environ[SOCKET] = str(self._home / "socket")
 
     def run(self) -> None:
@@ -88,9 +89,12 @@ class Keeper(threading.Thread):
     def _answer(self, kind: str) -> str:
         try:
             if kind not in self._servers:
-                self._servers[kind] = shared_server(kind).start()
+                in_container = kind == "rabbitmq" and docker_answers()
+                self._servers[kind] = RabbitContainer().start() if in_container else shared_server(kind).start()
         except Exception as error:  # whatever it is, it belongs into the test that asked
             return f"{FAILED}{error}"
         server = self._servers[kind]
+        if isinstance(server, RabbitContainer):
+            return server.url
         url = getattr(server.kind, "maintenance_url", server.url)
         return f"{url} {getattr(server.kind, 'api', '')}".strip()
