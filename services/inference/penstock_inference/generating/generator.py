@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 OWNER_ALIVE_DELAY = 3.0  # seconds until a delivery whose owner lives is looked at again
 FORGETFUL_SECONDS = 4.0  # a bus that crashed may have forgotten that it delivered a command before
+LARGE_BODY = 256 * 1024  # bytes; opening more than that would hold up the loop
 STALE_SECONDS = 1.0  # a command older than this may have been stopped before it was begun
 UNRECORDED_SECONDS = 30.0  # how long a client waits for an end that can't be recorded
 
@@ -127,7 +128,7 @@ class Generator:
                 raise DeadlinePassed
             if model is None:
                 raise ModelUnknown(f"the model {run.command.model} is no longer served")
-            body = msgspec.json.decode(self.sealer.open(request_key(run.command.request_id), run.command.sealed))
+            body = await self._body(run.command)
             async with self._until_deadline(run):
                 await self._run_engine(run, model, body)
         except asyncio.CancelledError:
@@ -143,6 +144,16 @@ class Generator:
             log.exception("generation.crashed", request_id=str(run.command.request_id))
             return await self._end(run, model, body, outcome_of(error, not run.output.is_empty), failure_of(error))
         return await self._end(run, model, body, Outcome.SUCCEEDED, None)
+
+    async def _body(self, command: GenerateText) -> dict[str, Any]:
+        """The client's JSON; a large one is opened beside the loop. Raises SubjectErased."""
+        if len(command.sealed) < LARGE_BODY:
+            return self._opened(command)
+        return await asyncio.to_thread(self._opened, command)
+
+    def _opened(self, command: GenerateText) -> dict[str, Any]:
+        body: dict[str, Any] = msgspec.json.decode(self.sealer.open(request_key(command.request_id), command.sealed))
+        return body
 
     async def _run_engine(self, run: Run, model: Model, body: dict[str, Any]) -> None:
         engine = self.engines.for_model(model)
