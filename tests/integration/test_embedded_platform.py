@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from penstock.platform.leftovers import Mark
+from penstock.platform.leftovers import Mark, marks_of
 from tests.support.platform import PENSTOCK, Platform, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
@@ -31,7 +31,7 @@ def platform(data_folder: Path) -> Iterator[Platform]:
 
 
 def marks(platform: Platform) -> list[Mark]:
-    return [Mark.of(pid) for pid in platform.pids()]
+    return list(marks_of(platform.pids()))
 
 
 def wait_for_end(those: list[Mark], seconds: float) -> list[Mark]:

@@ -10,7 +10,7 @@ import nats
 import nats.errors
 import pytest
 
-from penstock.platform.leftovers import Mark, family
+from penstock.platform.leftovers import family, marks_of
 from penstock.platform.postgres import PostgresServer
 from tests.support.databases import Databases, execute
 from tests.support.servers import Server, nats_server, postgres_server, rabbitmq_server
@@ -141,7 +141,7 @@ async def test_audit_reads_all_schemas_and_writes_none(platform_databases: Datab
 async def test_rabbitmq_returns_on_the_same_port(private_server: Start) -> None:
     """The broker of the tests survives being killed, and takes its name server with it."""
     server = private_server(rabbitmq_server())
-    members = [Mark.of(pid) for pid in family(server.pid)]
+    members = list(marks_of(family(server.pid)))
     server.kill()
     assert len(members) > 2
     assert not any(mark.is_alive() for mark in members)

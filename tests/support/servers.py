@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from penstock.platform.account import server_account
-from penstock.platform.leftovers import Mark, family
+from penstock.platform.leftovers import family, marks_of
 from penstock.platform.nats import NatsServer
 from penstock.platform.ports import free_ports
 from penstock.platform.postgres import PostgresServer
@@ -82,7 +82,7 @@ class Server:
 
     def kill(self) -> None:
         """kill -9 of all its processes, and wait until they are gone."""
-        marks = [Mark.of(pid) for pid in family(self.pid)]
+        marks = list(marks_of(family(self.pid)))
         self._signal(signal.SIGKILL)
         assert self._process
         self._process.wait()

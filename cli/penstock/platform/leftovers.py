@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,10 +95,11 @@ def left_after(seconds: float, marks: list[Mark]) -> list[Mark]:
 def end_postgres_in(home: Path) -> None:
     """End every PostgreSQL process whose working folder is the cluster: orphans of a killed server write to it."""
     found = [process.pid for process in psutil.process_iter(["name"]) if _serves(process, home)]
-    end(_marks(found), signal.SIGQUIT)
+    end(marks_of(found), signal.SIGQUIT)
 
 
-def _marks(pids: Iterable[int]) -> Iterable[Mark]:
+def marks_of(pids: Iterable[int]) -> Iterator[Mark]:
+    """The marks of those that live; a process may end at any moment."""
     for pid in pids:
         with contextlib.suppress(OSError):
             yield Mark.of(pid)
