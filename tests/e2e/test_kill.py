@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.e2e.conftest import bus_options
 from tests.support.load import Crowd
@@ -73,3 +74,22 @@ def test_no_orphan_survives_its_supervisor(fragile: Platform) -> None:
     children = [pid for pid in fragile.pids() if pid not in fragile.info["processes"]["supervisor"]]
     os.kill(fragile.info["processes"]["supervisor"][0], signal.SIGKILL)
     assert all(gone(pid, 15) for pid in children)
+
+
+def test_a_stream_outlives_the_process_that_generates_it(fragile: Platform) -> None:
+    """kill -9 of inference mid-stream: the same connection gets the rest of the same text, charged once."""
+    client = fragile.client()
+    question: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Go on whatever happens."}]
+    text, request_id = "", ""
+    for number, chunk in enumerate(
+        client.chat.completions.create(model="sim/slow", messages=question, seed=2, max_tokens=60, stream=True)
+    ):
+        request_id = chunk.id.removeprefix("chatcmpl-")
+        text += chunk.choices[0].delta.content or ""
+        if number == 8:
+            fragile.kill("inference")
+    whole = client.chat.completions.create(model="sim/slow", messages=question, seed=2, max_tokens=60)
+    assert whole.usage is not None
+    assert text == whole.choices[0].message.content
+    assert_books_agree(fragile, {request_id})
+    assert fragile.usage(request_id)["completion_tokens"] == whole.usage.completion_tokens

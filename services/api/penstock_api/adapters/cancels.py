@@ -1,11 +1,11 @@
 """Stops generations through the outbox: one transaction under way, and what comes meanwhile shares the next."""
 
 import asyncio
-import contextlib
 from collections import deque
 
 import structlog
 
+from penstock_api.adapters.closing import write_the_rest
 from penstock_common.contracts.generation import CancelGeneration
 from penstock_common.db.transaction import Database
 from penstock_common.errors import DatabaseUnavailable
@@ -32,14 +32,7 @@ class Cancels:
 
     async def stop(self, seconds: float = 2.0) -> None:
         """Commit what waits, if the database takes it in time."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        with contextlib.suppress(TimeoutError, DatabaseUnavailable):
-            async with asyncio.timeout(seconds):
-                await self._commit_all()
+        await write_the_rest(self._task, self._commit_all, seconds)
         if self._waiting:
             log.warning("cancels.uncommitted", count=len(self._waiting))
 

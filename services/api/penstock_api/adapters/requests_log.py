@@ -1,7 +1,6 @@
 """The history of requests, `api.requests`: ids and decisions, no text; written off the path of the requests."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_api import metrics
+from penstock_api.adapters.closing import write_the_rest
 from penstock_common.contracts.generation import GenerateText, GenerationCompleted
 from penstock_common.db.transaction import Database
 from penstock_common.errors import DatabaseUnavailable
@@ -71,14 +71,7 @@ class RequestsLog:
 
     async def stop(self, seconds: float = 2.0) -> None:
         """Write what waits, if the database takes it in time."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        with contextlib.suppress(TimeoutError, DatabaseUnavailable):
-            async with asyncio.timeout(seconds):
-                await self._write_all()
+        await write_the_rest(self._task, self._write_all, seconds)
 
     def accepted(self, command: GenerateText) -> None:
         """The bus has the request."""
