@@ -28,12 +28,12 @@ ORPHANED_AFTER = "1 second"  # younger rows are being published by the process t
 
 Key = tuple[date, UUID]
 
-CLAIM = """
+CLAIM = f"""
 select day, id, subject, stream, message_id, headers, body,
        extract(epoch from now() - created_at)::float8 as age
-from {schema}.outbox
-where published_at is null and retry_at <= now() and created_at < now() - interval '{orphaned}'
-order by id limit {batch} for update skip locked
+from {{schema}}.outbox
+where published_at is null and retry_at <= now() and created_at < now() - interval '{ORPHANED_AFTER}'
+order by id limit {BATCH} for update skip locked
 """
 MARK = """
 update {schema}.outbox o set published_at = now()
@@ -44,6 +44,7 @@ DEFER = """
 update {schema}.outbox o set retry_at = now() + interval '5 seconds'
 from unnest(cast(:day as date[]), cast(:id as uuid[])) as g(day, id) where o.day = g.day and o.id = g.id
 """
+SQL = (CLAIM, MARK, DEFER)
 
 
 class Relay:
@@ -52,6 +53,7 @@ class Relay:
     def __init__(self, database: Database, bus: Bus, service: str) -> None:
         self.database, self.bus, self.service = database, bus, service
         database.offer = self.offer
+        self._claim, self._mark_published, self._defer = (text(sql.format(schema=database.schema)) for sql in SQL)
         self._queue: deque[OutboxRow] = deque(maxlen=BACKLOG)
         self._published: list[Key] = []
         self._nudge, self._stopping = asyncio.Event(), False
@@ -63,8 +65,6 @@ class Relay:
 
     async def stop(self) -> None:
         """Publish what waits in memory, mark it, and end."""
-        if not self._tasks:
-            return
         if not self._tasks:
             return
         self._stopping = True
@@ -115,7 +115,7 @@ class Relay:
         if keys := self._published:
             self._published = []
             async with self.database.reading() as connection:
-                await connection.execute(text(MARK.format(schema=self.database.schema)), arrays(keys))
+                await connection.execute(self._mark_published, arrays(keys))
 
     async def _poll_loop(self) -> None:
         while True:
@@ -131,18 +131,16 @@ class Relay:
 
     async def publish_orphans(self) -> int:
         """Publish rows that no living process is about to; returns how many were found."""
-        schema = self.database.schema
-        claim = CLAIM.format(schema=schema, orphaned=ORPHANED_AFTER, batch=BATCH)
         async with translated(), self.database.engine.begin() as connection:
-            found = (await connection.execute(text(claim))).all()
+            found = (await connection.execute(self._claim)).all()
             metrics.OUTBOX_LAG.labels(self.service).set(max((r.age for r in found), default=0.0))
             if not found:
                 return 0
             rows = {(r.day, r.id): Outgoing(r.subject, r.stream, r.message_id, r.headers, bytes(r.body)) for r in found}
             done, refused = await self._publish(rows)
-            for statement, keys in ((MARK, done), (DEFER, refused)):
+            for statement, keys in ((self._mark_published, done), (self._defer, refused)):
                 if keys:
-                    await connection.execute(text(statement.format(schema=schema)), arrays(keys))
+                    await connection.execute(statement, arrays(keys))
         return len(found)
 
 

@@ -50,7 +50,7 @@ class Database:
         self.schema, self.topology = schema, topology
         self.engine = make_engine(url, name=f"penstock-{schema}", pool_size=pool_size)
         self.offer: Offer = lambda rows: None
-        self._insert_outbox = insert_statement(schema)
+        self._insert_outbox = text(insert_statement(schema))
 
     @asynccontextmanager
     async def transaction(self, messages: M | Sequence[M] = ()) -> AsyncIterator[Transaction[M]]:
@@ -70,7 +70,7 @@ class Database:
             causes = {id(m): d for m, d in zip(given, incoming, strict=False)}
             yield Transaction(connection, fresh, self.topology, causes, rows)
             if rows:
-                await connection.execute(text(self._insert_outbox), columns_of(rows))
+                await connection.execute(self._insert_outbox, columns_of(rows))
         self.offer(rows)
 
     @asynccontextmanager

@@ -57,10 +57,3 @@ class KeyNotFound(PenstockError):
 
     code = "api.key_not_found"
     fault = Fault.MISSING
-
-
-class KeyRefused(PenstockError):
-    """A key can't be made from this."""
-
-    code = "api.key_invalid"
-    fault = Fault.INVALID

@@ -69,10 +69,8 @@ class Run:
 
     def flush(self) -> None:
         """Send each listener what it lacks, unless this run is suspect."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._epoch != self.ports.lease.epoch():
+        self.close()
+        if self.suspect:
             return
         for process, progress in list(self.listeners.items()):
             frames = self.output.since(progress, self.attempt)
@@ -88,7 +86,7 @@ class Run:
     def beat(self) -> None:
         """Show the listeners that this run lives, where it was silent for a while."""
         quiet = asyncio.get_running_loop().time() - self._spoke
-        if quiet < self.ports.beat_seconds or self._epoch != self.ports.lease.epoch():
+        if quiet < self.ports.beat_seconds or self.suspect:
             return
         self.flush()
         for process in self.listeners:
