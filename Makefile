@@ -4,8 +4,9 @@
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 CODE := libs services cli
-MEMBERS := libs/common services/api services/inference services/billing cli
-PACKAGES := penstock-common penstock-api penstock-inference penstock-billing penstock
+MEMBERS := libs/common services/api services/inference services/billing services/worker services/scheduler services/indexer cli
+PACKAGES := penstock-common penstock-api penstock-inference penstock-billing \
+  penstock-worker penstock-scheduler penstock-indexer penstock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -30,6 +30,8 @@ def _value(kind: Any, name: str, every: bool) -> Any:
         return [_value(arguments[0], name, every)]
     if origin is dict:
         return {_value(arguments[0], f"{name}_key", every): _value(arguments[1], name, every)}
+    if kind is Any:
+        return name
     if issubclass(kind, msgspec.Struct):
         return example(kind, every=every)
     if issubclass(kind, Enum):

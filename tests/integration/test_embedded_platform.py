@@ -19,7 +19,7 @@ from tests.support.platform import PENSTOCK, Platform, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
 
-SERVICES = {"api", "inference", "billing"}
+SERVICES = {"api", "inference", "billing", "worker", "scheduler", "indexer"}
 ALL = SERVICES | {"supervisor", "nats", "postgres"}
 
 

@@ -11,6 +11,9 @@ class Service(StrEnum):
     API = "api"
     INFERENCE = "inference"
     BILLING = "billing"
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
+    INDEXER = "indexer"
 
 
 def run(service: Service) -> None:

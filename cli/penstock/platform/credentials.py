@@ -8,7 +8,7 @@ from penstock.platform.errors import PlatformError
 from penstock.platform.files import read_json, write_json
 from penstock.platform.folder import DataFolder
 
-SERVICES = ("api", "inference", "billing")
+SERVICES = ("api", "inference", "billing", "worker", "scheduler", "indexer")
 ACCOUNTS = ("nats", "admin", "audit", *SERVICES)
 
 

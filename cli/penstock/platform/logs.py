@@ -14,7 +14,17 @@ FILE_BYTES = 5_000_000
 FILES_KEPT = 3
 LINE_BYTES = 1 << 20
 BACKLOG = 10_000  # lines
-COLOURS = {"api": 36, "inference": 35, "billing": 33, "nats": 34, "postgres": 32, "penstock": 1}
+COLOURS = {
+    "api": 36,
+    "inference": 35,
+    "billing": 33,
+    "worker": 32,
+    "scheduler": 96,
+    "indexer": 95,
+    "nats": 34,
+    "postgres": 94,
+    "penstock": 1,
+}
 
 
 class Console:

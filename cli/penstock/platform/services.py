@@ -1,4 +1,4 @@
-"""The three services as programs of this machine."""
+"""The services as programs of this machine."""
 
 import os
 import socket
@@ -56,16 +56,23 @@ class Wiring:
             "LOG__FORMAT": self.log_format,
         }
 
+    def _keyring(self) -> dict[str, str]:
+        return {"KEYRING__PATH": str(self.folder.root / "keyring")}
+
+    def _objects(self) -> dict[str, str]:
+        return {"OBJECTS__PATH": str(self.folder.root / "objects")}
+
     def _api(self) -> dict[str, str]:
         return {
-            "KEYRING__PATH": str(self.folder.root / "keyring"),
+            **self._keyring(),
+            **self._objects(),
             "BOOTSTRAP__USER_KEY_SHA256": digest(self.credentials.api_key),
             "BOOTSTRAP__ADMIN_KEY_SHA256": digest(self.credentials.admin_key),
         }
 
     def _inference(self) -> dict[str, str]:
         settings = {
-            "KEYRING__PATH": str(self.folder.root / "keyring"),
+            **self._keyring(),
             "SECRETS__PATH": str(self.folder.root / "secrets"),
             "SIM__PATH": str(self.folder.root / "sim"),
             "DISCOVER": str(self.discover).lower(),
@@ -76,3 +83,12 @@ class Wiring:
 
     def _billing(self) -> dict[str, str]:
         return {}
+
+    def _worker(self) -> dict[str, str]:
+        return self._keyring()
+
+    def _scheduler(self) -> dict[str, str]:
+        return self._keyring()
+
+    def _indexer(self) -> dict[str, str]:
+        return {**self._keyring(), **self._objects(), "INDEX__PATH": str(self.folder.root / "index")}

@@ -24,7 +24,7 @@ from penstock.platform.state import SUPERVISOR, State
 
 GRACE = 12.0  # seconds; a service gives its running work ten
 ANY_PORT = 0
-STOP_ORDER = (("api",), ("inference", "billing"), ("nats", "postgres"))
+STOP_ORDER = (("api", "scheduler"), ("worker", "indexer"), ("inference", "billing"), ("nats", "postgres"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

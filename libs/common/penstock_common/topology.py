@@ -3,6 +3,20 @@
 from penstock_common.contracts.base import Wire
 from penstock_common.contracts.billing import ReadUsage, UsageRecorded, UsageReport
 from penstock_common.contracts.catalogue import CatalogueChanged, RegisterModel, RemoveModel
+from penstock_common.contracts.documents import (
+    AddDocument,
+    BaseList,
+    ChunksFound,
+    DocumentChanged,
+    DocumentList,
+    ReadBases,
+    ReadDocuments,
+    RemoveBase,
+    RemoveDocument,
+    SaveBase,
+    SearchChunks,
+)
+from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
 from penstock_common.contracts.generation import (
     AttachGeneration,
     AttemptCosted,
@@ -17,6 +31,29 @@ from penstock_common.contracts.generation import (
     RequestFound,
 )
 from penstock_common.contracts.keys import KeyCreated, KeyRevoked
+from penstock_common.contracts.runs import (
+    CancelRun,
+    ListRuns,
+    ReadRun,
+    ReadTasks,
+    RemoveTask,
+    RunChanged,
+    RunList,
+    RunReport,
+    SaveTask,
+    StartRun,
+    TaskList,
+)
+from penstock_common.contracts.schedules import (
+    Preview,
+    PreviewTiming,
+    ReadSchedules,
+    RemoveSchedule,
+    SaveSchedule,
+    ScheduleChanged,
+    ScheduleList,
+    TickFired,
+)
 from penstock_common.messaging.topology import (
     DAY,
     DEAD_LETTERS,
@@ -37,6 +74,12 @@ INFERENCE_EVENTS = Stream("INFERENCE", max_age=14 * DAY, max_bytes=4 * GIB)
 BILLING_EVENTS = Stream("BILLING", max_age=14 * DAY, max_bytes=4 * GIB)
 COMMANDS = Stream("COMMANDS", max_age=DAY, max_bytes=GIB // 2, refuse_when_full=True)
 GENERATE = Stream("GENERATE", max_age=600, max_bytes=4 * GIB, refuse_when_full=True)
+EMBED = Stream("EMBED", max_age=600, max_bytes=GIB // 2, refuse_when_full=True)
+VECTORIZE = Stream("VECTORIZE", max_age=DAY, max_bytes=GIB // 2, refuse_when_full=True)
+RUNS = Stream("RUNS", max_age=7 * DAY, max_bytes=GIB // 2, refuse_when_full=True)
+WORKER_EVENTS = Stream("WORKER", max_age=14 * DAY, max_bytes=GIB // 2)
+SCHEDULER_EVENTS = Stream("SCHEDULER", max_age=14 * DAY, max_bytes=GIB // 4)
+INDEXER_EVENTS = Stream("INDEXER", max_age=14 * DAY, max_bytes=GIB // 4)
 
 GENERATE_TEXT = Topic("cmd.inference.text.generate.v1", GenerateText, "api", Kind.COMMAND, GENERATE.name, Wire.MSGPACK)
 CANCEL_GENERATION = Topic("cmd.inference.generation.cancel.v1", CancelGeneration, "api", Kind.COMMAND, COMMANDS.name)
@@ -59,6 +102,35 @@ READ_GENERATION = Topic(
     "qry.inference.generation.read.v1", ReadGeneration, "inference", Kind.QUERY, reply=GenerationState
 )
 READ_USAGE = Topic("qry.billing.usage.read.v1", ReadUsage, "billing", Kind.QUERY, reply=UsageReport)
+EMBED_TEXTS = Topic("cmd.inference.texts.embed.v1", EmbedTexts, "api", Kind.COMMAND, EMBED.name, Wire.MSGPACK)
+VECTORIZE_TEXTS = Topic(
+    "cmd.inference.texts.vectorize.v1", VectorizeTexts, "indexer", Kind.COMMAND, VECTORIZE.name, Wire.MSGPACK
+)
+
+START_RUN = Topic("cmd.worker.run.start.v1", StartRun, "api", Kind.COMMAND, RUNS.name)
+CANCEL_RUN = Topic("cmd.worker.run.cancel.v1", CancelRun, "api", Kind.COMMAND, COMMANDS.name)
+SAVE_TASK = Topic("cmd.worker.task.save.v1", SaveTask, "api", Kind.COMMAND, COMMANDS.name)
+REMOVE_TASK = Topic("cmd.worker.task.remove.v1", RemoveTask, "api", Kind.COMMAND, COMMANDS.name)
+RUN_CHANGED = Topic("worker.run.changed.v1", RunChanged, "worker", stream=WORKER_EVENTS.name)
+READ_RUN = Topic("qry.worker.run.read.v1", ReadRun, "worker", Kind.QUERY, reply=RunReport)
+LIST_RUNS = Topic("qry.worker.runs.list.v1", ListRuns, "worker", Kind.QUERY, reply=RunList)
+READ_TASKS = Topic("qry.worker.tasks.read.v1", ReadTasks, "worker", Kind.QUERY, reply=TaskList)
+
+SAVE_SCHEDULE = Topic("cmd.scheduler.schedule.save.v1", SaveSchedule, "api", Kind.COMMAND, COMMANDS.name)
+REMOVE_SCHEDULE = Topic("cmd.scheduler.schedule.remove.v1", RemoveSchedule, "api", Kind.COMMAND, COMMANDS.name)
+SCHEDULE_CHANGED = Topic("scheduler.schedule.changed.v1", ScheduleChanged, "scheduler", stream=SCHEDULER_EVENTS.name)
+TICK_FIRED = Topic("scheduler.tick.fired.v1", TickFired, "scheduler", stream=SCHEDULER_EVENTS.name)
+PREVIEW_TIMING = Topic("qry.scheduler.timing.preview.v1", PreviewTiming, "scheduler", Kind.QUERY, reply=Preview)
+READ_SCHEDULES = Topic("qry.scheduler.schedules.read.v1", ReadSchedules, "scheduler", Kind.QUERY, reply=ScheduleList)
+
+SAVE_BASE = Topic("cmd.indexer.base.save.v1", SaveBase, "api", Kind.COMMAND, COMMANDS.name)
+REMOVE_BASE = Topic("cmd.indexer.base.remove.v1", RemoveBase, "api", Kind.COMMAND, COMMANDS.name)
+ADD_DOCUMENT = Topic("cmd.indexer.document.add.v1", AddDocument, "api", Kind.COMMAND, COMMANDS.name)
+REMOVE_DOCUMENT = Topic("cmd.indexer.document.remove.v1", RemoveDocument, "api", Kind.COMMAND, COMMANDS.name)
+DOCUMENT_CHANGED = Topic("indexer.document.changed.v1", DocumentChanged, "indexer", stream=INDEXER_EVENTS.name)
+SEARCH_CHUNKS = Topic("qry.indexer.chunks.search.v1", SearchChunks, "indexer", Kind.QUERY, reply=ChunksFound)
+READ_BASES = Topic("qry.indexer.bases.read.v1", ReadBases, "indexer", Kind.QUERY, reply=BaseList)
+READ_DOCUMENTS = Topic("qry.indexer.documents.read.v1", ReadDocuments, "indexer", Kind.QUERY, reply=DocumentList)
 
 PATIENT = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Back within seconds once a dependency is; with 300 attempts that is a quarter of an hour of outage."""
@@ -70,6 +142,12 @@ PLATFORM = Topology(
         BILLING_EVENTS,
         COMMANDS,
         GENERATE,
+        EMBED,
+        VECTORIZE,
+        RUNS,
+        WORKER_EVENTS,
+        SCHEDULER_EVENTS,
+        INDEXER_EVENTS,
         QUARANTINE,
         DEAD_LETTERS,
     ),
@@ -89,6 +167,30 @@ PLATFORM = Topology(
         FIND_REQUEST,
         READ_GENERATION,
         READ_USAGE,
+        EMBED_TEXTS,
+        VECTORIZE_TEXTS,
+        START_RUN,
+        CANCEL_RUN,
+        SAVE_TASK,
+        REMOVE_TASK,
+        RUN_CHANGED,
+        READ_RUN,
+        LIST_RUNS,
+        READ_TASKS,
+        SAVE_SCHEDULE,
+        REMOVE_SCHEDULE,
+        SCHEDULE_CHANGED,
+        TICK_FIRED,
+        PREVIEW_TIMING,
+        READ_SCHEDULES,
+        SAVE_BASE,
+        REMOVE_BASE,
+        ADD_DOCUMENT,
+        REMOVE_DOCUMENT,
+        DOCUMENT_CHANGED,
+        SEARCH_CHUNKS,
+        READ_BASES,
+        READ_DOCUMENTS,
     ),
     consumers=(
         Consumer(
@@ -126,5 +228,35 @@ PLATFORM = Topology(
             backoff=PATIENT,
         ),
         Consumer("api", "on_catalogue_changed", CATALOGUE_CHANGED, max_attempts=300, backoff=PATIENT),
+        Consumer(
+            "inference",
+            "embed_texts",
+            EMBED_TEXTS,
+            concurrency=64,
+            max_attempts=6,
+            runner=Runner.PLAIN,
+            has_on_dead=True,
+            isolate_after=3,
+        ),
+        Consumer(
+            "inference",
+            "vectorize_texts",
+            VECTORIZE_TEXTS,
+            concurrency=2,
+            max_attempts=6,
+            runner=Runner.PLAIN,
+            has_on_dead=True,
+            isolate_after=3,
+        ),
+        Consumer("worker", "start_run", START_RUN, max_attempts=300, backoff=PATIENT),
+        Consumer("worker", "cancel_run", CANCEL_RUN, max_attempts=300, backoff=PATIENT),
+        Consumer("worker", "save_task", SAVE_TASK, max_attempts=300, backoff=PATIENT),
+        Consumer("worker", "remove_task", REMOVE_TASK, max_attempts=300, backoff=PATIENT),
+        Consumer("scheduler", "save_schedule", SAVE_SCHEDULE, max_attempts=300, backoff=PATIENT),
+        Consumer("scheduler", "remove_schedule", REMOVE_SCHEDULE, max_attempts=300, backoff=PATIENT),
+        Consumer("indexer", "save_base", SAVE_BASE, max_attempts=300, backoff=PATIENT),
+        Consumer("indexer", "remove_base", REMOVE_BASE, max_attempts=300, backoff=PATIENT),
+        Consumer("indexer", "add_document", ADD_DOCUMENT, max_attempts=300, backoff=PATIENT),
+        Consumer("indexer", "remove_document", REMOVE_DOCUMENT, max_attempts=300, backoff=PATIENT),
     ),
 )

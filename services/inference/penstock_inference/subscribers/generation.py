@@ -1,5 +1,6 @@
 """Glue between messages and generations."""
 
+from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
 from penstock_common.contracts.generation import CancelGeneration, GenerateText
 from penstock_common.contracts.stream import Failure
 from penstock_common.errors import ContractViolated
@@ -15,11 +16,40 @@ async def generate_text(command: GenerateText, deps: Deps) -> None:
     await deps.generator.handle(command, redelivered=delivery_was_repeated())
 
 
+@router.on(EmbedTexts)
+async def embed_texts(command: EmbedTexts, deps: Deps) -> None:
+    """Give the vectors of texts that somebody waits for."""
+    await deps.generator.handle(command, redelivered=delivery_was_repeated())
+
+
+@router.on(VectorizeTexts)
+async def vectorize_texts(command: VectorizeTexts, deps: Deps) -> None:
+    """Give the vectors of document chunks, on a lane of their own."""
+    await deps.generator.handle(command, redelivered=delivery_was_repeated())
+
+
 @router.on_dead(GenerateText)
 async def generate_text_dead(letter: DeadLetter, deps: Deps) -> None:
     """Record that a request could not be handled, and tell its client."""
+    await bury(letter, GenerateText, deps)
+
+
+@router.on_dead(EmbedTexts)
+async def embed_texts_dead(letter: DeadLetter, deps: Deps) -> None:
+    """Record that texts could not be embedded, and tell who waits."""
+    await bury(letter, EmbedTexts, deps)
+
+
+@router.on_dead(VectorizeTexts)
+async def vectorize_texts_dead(letter: DeadLetter, deps: Deps) -> None:
+    """Record that chunks could not be embedded, and tell who waits."""
+    await bury(letter, VectorizeTexts, deps)
+
+
+async def bury(letter: DeadLetter, contract: type[GenerateText], deps: Deps) -> None:
+    """End a command that could not be handled as failed."""
     try:
-        command = letter.decode(GenerateText)
+        command = letter.decode(contract)
     except ContractViolated:  # nobody can be told: the letter itself stays for the operator
         return
     failure = Failure(Undeliverable.code, Undeliverable.fault.value, Undeliverable().message)

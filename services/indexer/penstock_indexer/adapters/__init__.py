@@ -1,0 +1,1 @@
+"""How indexer reaches the outside."""

@@ -1,0 +1,1 @@
+"""What indexer decides: chunks, fusion of results; pure."""

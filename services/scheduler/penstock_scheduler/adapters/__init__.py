@@ -1,0 +1,1 @@
+"""How scheduler reaches the outside."""

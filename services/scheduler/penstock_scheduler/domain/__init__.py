@@ -1,0 +1,1 @@
+"""What scheduler decides: due times, misfires; pure."""

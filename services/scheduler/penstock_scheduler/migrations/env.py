@@ -1,0 +1,5 @@
+"""Alembic's entry point."""
+
+from penstock_common.db.migrate import run_environment
+
+run_environment()

@@ -1,0 +1,1 @@
+"""What worker's tasks and runs decide; pure."""
