@@ -88,6 +88,13 @@ def rabbitmq_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["nats_url", "rabbitmq_url"])
+def bus_url(request: pytest.FixtureRequest) -> str:
+    """Each bus, empty."""
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
 @pytest.fixture
 def private_server() -> Iterator[Start]:
     """Starts a server for this test alone, to be killed or frozen: `private_server(nats_server())`."""

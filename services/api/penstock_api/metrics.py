@@ -13,7 +13,6 @@ FIRST_CHUNK = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 OPEN = Gauge("penstock_chat_open", "Requests that wait for an answer or are being answered")
-RECOVERIES = Counter("penstock_chat_recoveries", "Times an answer was asked for again", ["by"])
 REQUEST_ROWS_DROPPED = Counter(
     "penstock_request_rows_dropped", "Rows of api.requests given up while the database was away"
 )

@@ -16,13 +16,6 @@ async def chat(platform_databases: Databases, nats_url: str, tmp_path: Path) -> 
         yield chat
 
 
-@pytest.fixture(params=["nats_url", "rabbitmq_url"])
-def bus_url(request: pytest.FixtureRequest) -> str:
-    """Each bus, empty."""
-    url: str = request.getfixturevalue(request.param)
-    return url
-
-
 @pytest.fixture
 async def chat_on_both(platform_databases: Databases, bus_url: str, tmp_path: Path) -> AsyncIterator[Chat]:
     """One process on each bus."""

@@ -9,12 +9,12 @@ import structlog
 
 from penstock_api import metrics
 from penstock_api.adapters.cancels import Cancels
-from penstock_api.adapters.commands import outgoing_of
 from penstock_api.adapters.open_generation import OpenGeneration
-from penstock_api.adapters.recovery import Recovery
 from penstock_api.adapters.requests_log import RequestsLog
 from penstock_api.domain.errors import Busy, Stopping
 from penstock_api.ports.generations import Asked, Generation
+from penstock_common.asking.commands import outgoing_of
+from penstock_common.asking.recovery import Recovery
 from penstock_common.clock import Clock
 from penstock_common.contracts.base import Decision, decode, encode
 from penstock_common.contracts.generation import CancelGeneration, FindRequest, GenerateText, OnDisconnect, RequestFound
@@ -138,7 +138,7 @@ class OpenGenerations:
         except ContractViolated as error:
             log.error("stream.unreadable", request_id=key, reason=error.message)
             return
-        if generation.answer.gapped:
+        if generation.gapped:
             self._recovery.begin(generation)
 
     def _unaccepted(self, command: GenerateText, error: BaseException) -> None:

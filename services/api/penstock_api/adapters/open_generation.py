@@ -5,10 +5,10 @@ from datetime import datetime
 
 from penstock_api.domain.answer import Answer
 from penstock_api.domain.errors import ClientLeft
+from penstock_common.asking.recovery import SILENCE_SECONDS
 from penstock_common.contracts.generation import GenerateText
 from penstock_common.contracts.stream import Frame
 
-SILENCE_SECONDS = 6.0  # adapters beat every two seconds
 PATIENCE_SECONDS = 5.0  # beyond the deadline: the end of an expired request is on its way
 
 
@@ -37,6 +37,15 @@ class OpenGeneration:
         self.check_at = self._loop.time() + SILENCE_SECONDS
         self.answer.feed(frames)
         self._notify()
+
+    @property
+    def gapped(self) -> bool:
+        """Whether something is known to have been lost on its way."""
+        return self.answer.gapped
+
+    def offsets(self) -> dict[str, int]:
+        """Characters that need not be sent again, by channel."""
+        return self.answer.offsets()
 
     def leave(self) -> None:
         """The client went away."""

@@ -3,20 +3,24 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Mapping
+from typing import Protocol
 
 import structlog
+from prometheus_client import Counter
 
-from penstock_api import metrics
-from penstock_api.adapters.commands import republished
-from penstock_api.adapters.open_generation import SILENCE_SECONDS, OpenGeneration
+from penstock_common.asking.commands import republished
 from penstock_common.contracts.base import decode, encode
-from penstock_common.contracts.generation import AttachGeneration, GenerationState, ReadGeneration
+from penstock_common.contracts.generation import AttachGeneration, GenerateText, GenerationState, ReadGeneration
 from penstock_common.errors import BusUnavailable, NoAnswer, PenstockError
 from penstock_common.messaging.ports import Bus
 from penstock_common.topology import ATTACH_GENERATION, READ_GENERATION
 
 log = structlog.get_logger()
 
+RECOVERIES = Counter("penstock_answer_recoveries", "Times an answer was asked for again", ["by"])
+
+SILENCE_SECONDS = 6.0  # adapters beat every two seconds
 TICK = 0.25  # seconds
 OWNER_SECONDS = 0.5  # an owner answers within 300 ms
 ROW_SECONDS = 1.0
@@ -25,10 +29,30 @@ SPREAD_SECONDS = 1.0
 UNKNOWN_LIMIT = 2  # times that inference may know nothing of a request before it is published again
 
 
-class Recovery:
-    """Looks after the open generations of a process."""
+class Pending(Protocol):
+    """A request whose answer is on its way. Times are the loop's."""
 
-    def __init__(self, process: str, bus: Bus, generations: dict[str, OpenGeneration]) -> None:
+    command: GenerateText
+    check_at: float
+    """When silence becomes suspicious."""
+    heard: int
+    """Messages received."""
+    unknown: int
+    """Times that inference knew nothing of this request."""
+    recovering: "asyncio.Task[None] | None"
+
+    @property
+    def gapped(self) -> bool:
+        """Whether something is known to have been lost on its way."""
+
+    def offsets(self) -> dict[str, int]:
+        """Characters already held, by `<choice>/<channel>`."""
+
+
+class Recovery:
+    """Looks after the open requests of a process."""
+
+    def __init__(self, process: str, bus: Bus, generations: Mapping[str, Pending]) -> None:
         self.process, self.bus, self.generations = process, bus, generations
         self._task: asyncio.Task[None] | None = None
 
@@ -43,7 +67,7 @@ class Recovery:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def begin(self, generation: OpenGeneration) -> None:
+    def begin(self, generation: Pending) -> None:
         """Ask for what is missing, unless that is under way."""
         if generation.recovering is None:
             generation.recovering = asyncio.create_task(self._recover(generation))
@@ -60,7 +84,7 @@ class Recovery:
                 if now >= generation.check_at:
                     self.begin(generation)
 
-    async def _recover(self, generation: OpenGeneration) -> None:
+    async def _recover(self, generation: Pending) -> None:
         try:
             await self._ask(generation)
         except (BusUnavailable, NoAnswer) as error:
@@ -68,30 +92,30 @@ class Recovery:
         except PenstockError as error:
             log.warning("recovery.failed", request_id=str(generation.command.request_id), reason=error.message)
         finally:
-            wait = AGAIN_SECONDS if generation.answer.gapped else SILENCE_SECONDS
+            wait = AGAIN_SECONDS if generation.gapped else SILENCE_SECONDS
             generation.check_at = asyncio.get_running_loop().time() + wait
             generation.recovering = None
 
-    async def _ask(self, generation: OpenGeneration) -> None:
+    async def _ask(self, generation: Pending) -> None:
         heard = generation.heard
-        metrics.RECOVERIES.labels("owner").inc()
+        RECOVERIES.labels("owner").inc()
         attach = AttachGeneration(
-            request_id=generation.command.request_id, reply_to=self.process, offsets=generation.answer.offsets()
+            request_id=generation.command.request_id, reply_to=self.process, offsets=generation.offsets()
         )
         await self.bus.broadcast(ATTACH_GENERATION, encode(attach, ATTACH_GENERATION.wire))
         await asyncio.sleep(OWNER_SECONDS)
-        if generation.heard > heard and not generation.answer.gapped:
+        if generation.heard > heard and not generation.gapped:
             return
-        metrics.RECOVERIES.labels("row").inc()
+        RECOVERIES.labels("row").inc()
         read = ReadGeneration(request_id=generation.command.request_id, reply_to=self.process)
         body = await self.bus.query(READ_GENERATION, encode(read, READ_GENERATION.wire), ROW_SECONDS)
         state = decode(GenerationState, body, READ_GENERATION.wire)
         if state.outcome == "unknown":
             await self._unknown(generation)
 
-    async def _unknown(self, generation: OpenGeneration) -> None:
+    async def _unknown(self, generation: Pending) -> None:
         """A first execution writes no row, so one such answer says little: it may wait for its turn."""
         generation.unknown += 1
         if generation.unknown == UNKNOWN_LIMIT:
-            metrics.RECOVERIES.labels("publish").inc()
+            RECOVERIES.labels("publish").inc()
             await self.bus.publish(republished(generation.command))

@@ -1,0 +1,1 @@
+"""Services that ask models over the bus."""

@@ -1,0 +1,35 @@
+"""A whole inference process inside of the test's own: real bus, real database, the simulated engine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from penstock_common.messaging.connect import apply_topology
+from penstock_common.service import patiently
+from penstock_inference.app import App
+from penstock_inference.settings import Settings
+from tests.support.databases import Databases
+
+
+@asynccontextmanager
+async def inference_process(databases: Databases, bus_url: str, folder: Path) -> AsyncIterator[App]:
+    """An inference service that works; the keyring is `folder/keyring`."""
+    await apply_topology(bus_url)
+    settings = Settings.model_validate(
+        {
+            "bus": {"url": bus_url},
+            "database": {"url": databases.services["inference"]},
+            "http": {"port": 0},
+            "keyring": {"path": folder / "keyring"},
+            "secrets": {"path": folder / "secrets"},
+            "sim": {"path": folder / "sim"},
+            "stop_grace": 0.5,
+        }
+    )
+    app = App(settings)
+    await patiently(app.connect)
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.stop()
