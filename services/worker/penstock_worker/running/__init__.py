@@ -1,0 +1,1 @@
+"""Runs on their way: claimed, carried out step by step, journalled."""

@@ -1,0 +1,52 @@
+"""Posts to a webhook, signed by Standard Webhooks (version 1.0.0 of its specification)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import Any
+
+import msgspec
+
+from penstock_common.clock import Clock
+from penstock_common.contracts.runs import DEPTH_HEADER
+from penstock_common.guarded_http import GuardedHttp, ToolRequest
+from penstock_common.tasks.declaration import WebhookStep
+from penstock_common.tasks.errors import TaskInvalid
+from penstock_worker.domain.errors import ToolFailed, ToolRefused
+from penstock_worker.ports import Journal, StepContext
+from penstock_worker.running.steps.http import LATER
+
+PREFIX = "whsec_"
+ATTEMPT_SECONDS = 20.0
+
+
+class WebhookRunner:
+    """Gives `status`. Every attempt of a step, in whichever process, carries the same id and body."""
+
+    def __init__(self, http: GuardedHttp, clock: Clock) -> None:
+        self.http, self.clock = http, clock
+
+    async def run(self, step: WebhookStep, context: StepContext, journal: Journal) -> Any:
+        """Post. Raises the errors of `GuardedHttp`, ToolFailed, ToolRefused, TaskInvalid."""
+        body = msgspec.json.encode({"type": step.type, "timestamp": context.begun_at.isoformat(), "data": step.data})
+        headers = signed(step.secret, f"msg_{context.call.id.hex}", int(self.clock.now().timestamp()), body)
+        headers |= {"Content-Type": "application/json", DEPTH_HEADER: str(context.run.depth + 1)}
+        request = ToolRequest("POST", step.url, headers, body, follow=False)
+        reply = await self.http.call(request, min(context.seconds, ATTEMPT_SECONDS))
+        if 200 <= reply.status < 300:
+            return {"status": reply.status}
+        if reply.status in LATER or reply.status >= 500:
+            raise ToolFailed(f"the webhook answered with status {reply.status}")
+        raise ToolRefused(f"the webhook answered with status {reply.status}; it must answer with 2xx")
+
+
+def signed(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers that prove who sent a body. Raises TaskInvalid where the secret is not Base64."""
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error as error:
+        raise TaskInvalid("`secret` is not Base64 after `whsec_`") from error
+    content = f"{message_id}.{timestamp}.".encode() + body
+    signature = base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
+    return {"webhook-id": message_id, "webhook-timestamp": str(timestamp), "webhook-signature": f"v1,{signature}"}

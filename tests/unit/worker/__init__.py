@@ -1,0 +1,1 @@
+"""Worker's domain."""
