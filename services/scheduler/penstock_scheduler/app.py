@@ -4,22 +4,37 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from penstock_common.clock import Clock, SystemClock
 from penstock_common.foundation import Foundation
+from penstock_common.messaging.ports import Subscription
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.ops import ops_routes
-from penstock_common.topology import PLATFORM
+from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_common.topology import PLATFORM, PREVIEW_TIMING, READ_SCHEDULES
+from penstock_scheduler.adapters.answers import preview_answer, schedules_answer
+from penstock_scheduler.adapters.claims import SqlSchedules
+from penstock_scheduler.adapters.inputs import Inputs
+from penstock_scheduler.adapters.memory import Memory
+from penstock_scheduler.adapters.register import SqlDeps, SqlReader
 from penstock_scheduler.settings import Settings
-from penstock_scheduler.subscribers import Deps, router
+from penstock_scheduler.subscribers import router
+from penstock_scheduler.ticking.ticker import LONGEST_SLEEP, Ticker
 
 
 class App:
-    """One scheduler process."""
+    """One scheduler process; several on the same servers share the work."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, longest_sleep: float = LONGEST_SLEEP) -> None:
         self.settings, self.started = settings, False
+        self.clock = clock or SystemClock()
         self.foundation = Foundation("scheduler", settings)
-        deps = Deps(self.foundation.database)
-        self.runtime = Runtime(self.foundation.bus, PLATFORM, router, deps)
+        database = self.foundation.database
+        self.inputs = Inputs(Sealer(LocalKeyring(settings.keyring.path)))
+        schedules = SqlSchedules(database, self.inputs)
+        self.ticker = Ticker(schedules, self.clock, longest_sleep)
+        self.memory = Memory(schedules, self.clock)
+        self.runtime = Runtime(self.foundation.bus, PLATFORM, router, SqlDeps(database, self.ticker.nudge))
+        self.answering: list[Subscription] = []
         self.asgi: Any = Starlette(routes=ops_routes(self.checks))
 
     async def connect(self) -> None:
@@ -27,19 +42,29 @@ class App:
         await self.foundation.connect()
 
     async def start(self) -> None:
-        """Relay and receive."""
+        """Relay, answer, tick and receive."""
         await self.foundation.start()
+        bus = self.foundation.bus
+        reader = SqlReader(self.foundation.database, self.inputs)
+        self.answering.append(await bus.answer(PREVIEW_TIMING, preview_answer(self.clock)))
+        self.answering.append(await bus.answer(READ_SCHEDULES, schedules_answer(reader)))
+        self.ticker.start()
+        self.memory.start()
         await self.runtime.start()
         self.started = True
 
     async def stop(self) -> None:
-        """Receive no more, end what runs, publish what it said, disconnect."""
+        """Tick and receive no more, end what runs, publish what it said, disconnect."""
+        for subscription in self.answering:
+            await subscription.stop()
+        await self.ticker.stop()
+        await self.memory.stop()
         await self.runtime.stop(self.settings.stop_grace)
         await self.foundation.stop()
 
     async def checks(self) -> dict[str, bool]:
-        """Whether each dependency answers now."""
-        return {"started": self.started} | await self.foundation.checks()
+        """Whether each dependency answers now, and the loop turns."""
+        return {"started": self.started, "ticking": self.ticker.is_alive} | await self.foundation.checks()
 
 
 def build(settings: Settings) -> App:

@@ -1,0 +1,1 @@
+"""The loop that turns moments into ticks."""
