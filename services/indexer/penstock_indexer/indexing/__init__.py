@@ -1,0 +1,1 @@
+"""Takes documents from the queue into the index: claims, steps, retries. Knows ports only."""
