@@ -21,6 +21,8 @@ from penstock_inference.adapters.engines.registry import EngineRegistry
 from penstock_inference.adapters.generations import Cancellations, Generations
 from penstock_inference.adapters.hearing import Hearing
 from penstock_inference.adapters.listeners import BusListeners
+from penstock_inference.adapters.local.answering import DiscoveryAnswers
+from penstock_inference.adapters.local.watch import LocalEngines
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.adapters.tokenizer import Estimator
 from penstock_inference.generating.generator import Generator
@@ -44,8 +46,14 @@ class App:
         self.partitions = Partitions(self.database)
         self.relay = Relay(self.database, self.bus, "inference")
         self.writer = EndWriter(self.database)
-        self.catalogue = Catalogue(self.database, self.bus, settings.models_file, discover=settings.discover)
-        self.engines = EngineRegistry(settings.sim.path, Secrets(settings.secrets.path, sealer), clock)
+        places, secrets = settings.places(), Secrets(settings.secrets.path, sealer)
+        watched = frozenset(place.url for place in places)
+        self.catalogue = Catalogue(
+            self.database, self.bus, settings.models_file, discover=settings.discover, watched=watched
+        )
+        self.local = LocalEngines(self.catalogue, places, settings.look.interval)
+        self.discovery = DiscoveryAnswers(self.bus, self.local, secrets, enabled=settings.discover)
+        self.engines = EngineRegistry(settings.sim.path, secrets, clock)
         ack_wait = PLATFORM.consumer("inference", "generate_text").ack_wait
         self.lease = Lease(self.bus, clock, lease_seconds(ack_wait, self.bus.settler.heartbeat))
         records = Generations(self.database, self.writer, sealer)
@@ -80,6 +88,8 @@ class App:
         self.writer.start()
         await self.relay.start()
         await self.catalogue.start()
+        self.local.start()
+        await self.discovery.start()
         self.engines.warm()
         self.lease.start()
         self.registry.start()
@@ -93,6 +103,8 @@ class App:
         await self.hearing.stop()
         await self.registry.close()
         self.lease.stop()
+        await self.discovery.stop()
+        await self.local.stop()
         await self.catalogue.stop()
         await self.engines.close()
         await self.relay.stop()

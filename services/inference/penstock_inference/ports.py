@@ -50,7 +50,7 @@ class WholeAnswer(msgspec.Struct, frozen=True):
     """An unstreamed answer."""
 
     body: bytes
-    """The engine's `chat.completion` object as JSON."""
+    """The engine's `chat.completion` object, or its list of embeddings, as JSON."""
     tokens: Tokens | None
     """None where the engine gave no counts."""
     finish: dict[int, str]
@@ -72,6 +72,8 @@ class EngineCall:
     """The client's JSON body."""
     deadline: datetime
     traceparent: str = ""
+    background: bool = False
+    """Whether whatever somebody waits for goes first."""
 
 
 class Engine(Protocol):
@@ -82,6 +84,9 @@ class Engine(Protocol):
 
     async def complete(self, call: EngineCall) -> WholeAnswer:
         """The whole answer. Cancelling it ends the engine's call at once."""
+
+    async def embed(self, call: EngineCall) -> WholeAnswer:
+        """The vectors of an embeddings request, as OpenAI's list. Cancelling it ends the engine's call at once."""
 
     async def close(self) -> None:
         """End what runs and release connections."""

@@ -2,9 +2,41 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from penstock_common.settings import FolderSettings, ServiceSettings, service_config
+from penstock_common.settings import FolderSettings, Section, ServiceSettings, service_config
+from penstock_inference.domain.checks import checked_url
+from penstock_inference.domain.engine_kinds import USUAL_PORTS
+from penstock_inference.domain.errors import ModelRefused
+from penstock_inference.domain.local_models import Address, addresses
+
+
+class LookSettings(Section):
+    """Where engines are looked for that nobody named; only while `discover` is on."""
+
+    hosts: tuple[str, ...] = Field(default=("127.0.0.1",), max_length=16)
+    ports: tuple[int, ...] = Field(default=USUAL_PORTS, max_length=32)
+    own_ports: tuple[int, ...] = Field(default=(), max_length=32)
+    """Ports of this machine on which the platform itself listens."""
+    interval: float = Field(default=30.0, ge=0.1, le=3600)
+    """Seconds between two looks."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _can_be_engines(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            try:
+                checked_url(f"http://{host}:1/v1")
+            except ModelRefused as error:
+                raise ValueError(f"{host}: {error.message}") from error
+        return hosts
+
+    @field_validator("ports", "own_ports")
+    @classmethod
+    def _are_ports(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
+        if wrong := [port for port in ports if not 0 < port < 1 << 16]:
+            raise ValueError(f"{wrong[0]} is not a TCP port")
+        return ports
 
 
 class Settings(ServiceSettings):
@@ -21,6 +53,12 @@ class Settings(ServiceSettings):
     models_file: Path | None = None
     """Models to serve from the start (`models.yaml`)."""
     discover: bool = False
-    """Whether engines are looked for in the environment (`OPENAI_API_KEY`, `DEEPSEEK_API_KEY`)."""
+    """Whether engines are looked for: in the environment (`OPENAI_API_KEY`, `DEEPSEEK_API_KEY`), and as `look` says."""
+    look: LookSettings = LookSettings()
     slots: int = Field(default=1000, ge=1, le=100_000)
     """Generations at once in this process."""
+
+    def places(self) -> list[Address]:
+        """Where engines are looked for."""
+        look = self.look
+        return addresses(look.hosts, look.ports, look.own_ports) if self.discover else []

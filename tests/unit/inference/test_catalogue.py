@@ -32,6 +32,15 @@ def test_a_model_is_found_by_name_and_alias() -> None:
     assert gone.models["llama"].price == snapshot.models["llama"].price
 
 
+def test_the_builtin_embedding_model_can_have_another_name() -> None:
+    """It needs no address; other models its engine has none."""
+    command = a_command("embed", engine="local", url="", upstream_model="all-minilm-l6-v2")
+    model = put(Snapshot(), command).models["embed"]
+    assert (model.engine, model.url, model.provider, model.simulated) == ("local", "", "local", False)
+    with pytest.raises(ModelRefused, match="all-minilm-l6-v2"):
+        put(Snapshot(), a_command("embed", engine="local", url=""))
+
+
 def test_registering_again_changes_nothing() -> None:
     """The same command twice gives the very same catalogue: nothing is written and nobody is told."""
     once = put(Snapshot(), a_command(input_nano=5))

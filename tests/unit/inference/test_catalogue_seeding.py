@@ -10,11 +10,12 @@ from penstock_inference.adapters.discovery import Discovery
 from penstock_inference.adapters.models_file import ModelsFileInvalid, read_models_file
 from penstock_inference.domain.catalogue import Origin, Snapshot, registered, removed
 from penstock_inference.domain.errors import ModelRefused
-from penstock_inference.domain.known_models import DEEPSEEK, OPENAI, SIMULATED, offered
+from penstock_inference.domain.known_models import BUILTIN as MODELS
+from penstock_inference.domain.known_models import DEEPSEEK, OPENAI, offered
 from penstock_inference.domain.seeding import Seeds, seeded, with_offered
 
 URL = "http://127.0.0.1:9/v1"
-SIMS = {"sim/fast", "sim/slow", "sim/flaky"}
+BUILTIN = {"sim/fast", "sim/slow", "sim/flaky", "local/all-minilm-l6-v2"}
 EXAMPLE = Path(__file__).parents[3] / "services/inference/models.example.yaml"
 
 
@@ -28,12 +29,13 @@ def names(snapshot: Snapshot) -> set[str]:
     return {model.name for model in snapshot.models.values() if model.enabled}
 
 
-def test_a_first_start_serves_the_simulated_models() -> None:
+def test_a_first_start_serves_the_builtin_models() -> None:
     """At their documented price; a second start changes nothing."""
     snapshot = start(Snapshot())
     price = snapshot.models["sim/fast"].price
-    assert names(snapshot) == SIMS
+    assert names(snapshot) == BUILTIN
     assert (price.input_nano, price.output_nano, price.cached_input_nano) == (100_000, 200_000, 50_000)
+    assert snapshot.models["local/all-minilm-l6-v2"].capabilities == ("embeddings",)
     assert start(snapshot) is snapshot
 
 
@@ -43,22 +45,22 @@ def test_an_operators_word_outlives_a_start() -> None:
     snapshot = registered(snapshot, RegisterModel(name="sim/fast", engine="sim", input_nano=7), Origin.OPERATOR, 100)
     again = start(snapshot)
     assert again is snapshot
-    assert names(again) == SIMS - {"sim/slow"}
+    assert names(again) == BUILTIN - {"sim/slow"}
 
 
 def test_the_file_rules_while_it_says_so() -> None:
     """What it switches off is off, what it lists is there; once it is silent, both end."""
     listed = RegisterModel(name="llama", engine="vllm", url=URL)
     ruled = start(Snapshot(), listed=[listed], disabled=frozenset({"sim/slow"}))
-    assert names(ruled) == {"llama", "sim/fast", "sim/flaky"}
-    assert names(start(ruled)) == SIMS
+    assert names(ruled) == {"llama", *BUILTIN} - {"sim/slow"}
+    assert names(start(ruled)) == BUILTIN
 
 
 def test_found_models_go_with_their_key() -> None:
     """And come back with it; unless an operator decided otherwise, or the file."""
     found = start(Snapshot(), found=DEEPSEEK)
-    assert names(found) == SIMS | {"deepseek-chat", "deepseek-reasoner"}
-    assert names(start(found)) == SIMS
+    assert names(found) == BUILTIN | {"deepseek-chat", "deepseek-reasoner"}
+    assert names(start(found)) == BUILTIN
     assert names(start(start(found), found=DEEPSEEK)) == names(found)
     decided = removed(found, "deepseek-chat")
     assert "deepseek-chat" not in names(start(decided, found=DEEPSEEK))
@@ -68,10 +70,10 @@ def test_found_models_go_with_their_key() -> None:
 def test_an_engines_offers_replace_its_former_ones() -> None:
     """What it had stays until it answers; another's models are not touched."""
     first = with_offered(start(Snapshot()), [offered(n, URL, secret="") for n in ("a", "b")], URL, 100)
-    assert names(start(first, asked=URL)) == SIMS | {"a", "b"}
-    assert names(start(first)) == SIMS
+    assert names(start(first, asked=URL)) == BUILTIN | {"a", "b"}
+    assert names(start(first)) == BUILTIN
     second = with_offered(first, [offered("b", URL, secret=""), offered("sim/fast", URL, secret="")], URL, 100)
-    assert names(second) == SIMS | {"b"}
+    assert names(second) == BUILTIN | {"b"}
     assert second.models["sim/fast"].simulated
 
 
@@ -83,13 +85,16 @@ def test_an_offer_gives_way_to_an_alias() -> None:
     assert with_offered(snapshot, [offered("b", URL, secret="")], URL, 100) is snapshot
 
 
-@pytest.mark.parametrize("command", [*SIMULATED, *OPENAI, *DEEPSEEK], ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [*MODELS, *OPENAI, *DEEPSEEK], ids=lambda command: command.name)
 def test_known_models_can_be_registered(command: RegisterModel) -> None:
     """Each passes the checks; a provider's model costs us what it costs the customer."""
     model = registered(Snapshot(), command, Origin.ENVIRONMENT, 100).models[command.name]
     price = model.price
-    assert price.cached_input_nano < price.input_nano < price.output_nano
-    if not model.simulated:
+    if model.capabilities == ("embeddings",):
+        assert price.input_nano > price.output_nano == 0
+    else:
+        assert price.cached_input_nano < price.input_nano < price.output_nano
+    if model.url:
         assert (price.provider_input_nano, price.provider_output_nano) == (price.input_nano, price.output_nano)
 
 
@@ -116,7 +121,7 @@ def test_keys_are_found_in_the_environment(
 ) -> None:
     """With discovery off nothing is; an own base URL is asked instead of taken for OpenAI."""
     discovery = Discovery(None, enabled, environment)
-    served = names(discovery.seed()(Snapshot())) - SIMS
+    served = names(discovery.seed()(Snapshot())) - BUILTIN
     assert found <= served
     assert bool(found) is bool(served)
     assert discovery.base_url == asked

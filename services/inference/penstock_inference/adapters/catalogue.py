@@ -57,11 +57,18 @@ class Catalogue:
     """`current` is the catalogue as this process knows it: refreshed on its own changes, on news, every 5 s."""
 
     def __init__(
-        self, database: Database, bus: Bus, models_file: Path | None = None, *, discover: bool = False
+        self,
+        database: Database,
+        bus: Bus,
+        models_file: Path | None = None,
+        *,
+        discover: bool = False,
+        watched: frozenset[str] = frozenset(),
     ) -> None:
+        """`watched` are the base URLs at which engines are looked for."""
         self.database, self.bus = database, bus
         self.current = Snapshot()
-        self._discovery = Discovery(models_file, discover)
+        self._discovery = Discovery(models_file, discover, watched=watched)
         self._news: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = asyncio.Event()

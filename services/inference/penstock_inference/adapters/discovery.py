@@ -49,6 +49,8 @@ class Discovery:
     enabled: bool = False
     """Whether engines are looked for in the environment."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    watched: frozenset[str] = frozenset()
+    """The base URLs at which engines are looked for."""
 
     def seed(self) -> Change:
         """What needs no asking. Raises ModelsFileInvalid; the change itself may raise ModelRefused."""
@@ -58,6 +60,7 @@ class Discovery:
             disabled=file.disabled,
             found=self._found(),
             asked=self.base_url,
+            watched=self.watched,
         )
         return partial(seeded, seeds=seeds, now=int(time.time()))
 

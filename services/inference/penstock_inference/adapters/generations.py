@@ -14,10 +14,17 @@ from penstock_common.errors import SubjectErased
 from penstock_common.ids import uuid7
 from penstock_common.messaging.envelope import CONTEXT, Context, envelop
 from penstock_common.sealing import Sealer
+from penstock_common.tracing.spans import Kind, leaf
 from penstock_inference.adapters.end_writer import EndWriter, Entry
 from penstock_inference.adapters.statements import CANCELLED, CLAIM, CONFIRM, MARK_CANCELLED, READ
 from penstock_inference.domain.ending import End, Place, attempt_costed, request_key
 from penstock_inference.generating.ports import Recorded
+
+WRITTEN = {
+    "db.system.name": "postgresql",
+    "db.operation.name": "INSERT",
+    "db.collection.name": "inference.generations",
+}
 
 
 class Generations:
@@ -33,7 +40,9 @@ class Generations:
 
     async def finish(self, end: End) -> bool:
         """Record an end; True if it is the one that counts."""
-        return await self.writer.write(Entry(self._columns(end), self._said(end)))
+        entry = Entry(self._columns(end), self._said(end))
+        with leaf("INSERT inference.generations", Kind.CLIENT, WRITTEN):
+            return await self.writer.write(entry)
 
     def _said(self, end: End) -> OutboxRow:
         fact = end.completed()

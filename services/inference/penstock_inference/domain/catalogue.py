@@ -12,6 +12,7 @@ from penstock_inference.domain.checks import checked, checked_url, refuse
 from penstock_inference.domain.dialects import dialect_of
 
 SIM = "sim"
+LOCAL = "local"
 COMPATIBLE = "openai-compatible"
 
 
@@ -21,6 +22,8 @@ class Origin(StrEnum):
     BUILTIN = "builtin"
     FILE = "file"
     ENVIRONMENT = "environment"
+    LOCAL = "local"
+    """Of an engine that was found by looking."""
     OPERATOR = "operator"
 
 
@@ -29,10 +32,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     engine: str
-    """`sim` or `openai-compatible`."""
+    """`sim`, `local` or `openai-compatible`."""
     price: Price
     dialect: str = ""
-    """Which flavour of the OpenAI API its engine speaks: a name of `domain.dialects`; empty for `sim`."""
+    """Which flavour of the OpenAI API its engine speaks: a name of `domain.dialects`; empty for the built-in ones."""
     url: str = ""
     """The engine's base URL, up to and with `/v1`."""
     upstream_model: str = ""
@@ -111,14 +114,14 @@ def registered(catalogue: Snapshot, command: RegisterModel, origin: Origin, now:
         holder = catalogue.resolve(name)
         if holder and holder.name != command.name:
             refuse(f"the name {name} belongs to the model {holder.name}")
-    simulated = command.engine == SIM
-    url = "" if simulated else checked_url(command.url)
+    builtin = command.engine in (SIM, LOCAL)
+    url = "" if builtin else checked_url(command.url)
     model = Model(
         name=command.name,
-        engine=SIM if simulated else COMPATIBLE,
-        dialect="" if simulated else dialect_of(command.engine, url),
+        engine=command.engine if builtin else COMPATIBLE,
+        dialect="" if builtin else dialect_of(command.engine, url),
         url=url,
-        upstream_model=command.upstream_model or (command.name.rpartition("/")[2] if simulated else command.name),
+        upstream_model=command.upstream_model or (command.name.rpartition("/")[2] if builtin else command.name),
         secret=command.secret,
         aliases=tuple(command.aliases),
         context_tokens=command.context_tokens,

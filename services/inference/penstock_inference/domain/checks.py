@@ -13,7 +13,8 @@ NAME = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 CAPABILITY = re.compile(r"[a-z0-9_-]{1,32}")
-SPEEDS = ("fast", "slow", "flaky")
+BUILTIN = {"sim": ("fast", "slow", "flaky"), "local": ("all-minilm-l6-v2",)}
+"""The models of the built-in engines."""
 MOST_NANO = 10**12  # a thousand currency units a token
 MOST_CONTEXT = 10**9
 MOST_ENTRIES = 32
@@ -31,10 +32,11 @@ def checked(command: RegisterModel) -> None:
     """Raise ModelRefused for anything that could not be served, billed or shown."""
     if not all(NAME.fullmatch(name) for name in (command.name, *command.aliases)):
         refuse("a model's name and aliases have 1 to 128 of the characters A-Z a-z 0-9 . _ : / @ -")
-    if command.engine != "sim" and command.engine not in DIALECTS:
-        refuse(f"no such engine; the engines are sim, {', '.join(DIALECTS)}")
-    if command.engine == "sim" and (command.upstream_model or command.name.rpartition("/")[2]) not in SPEEDS:
-        refuse(f"the simulated engine has the models {', '.join(SPEEDS)}; name one as upstream model")
+    if command.engine not in BUILTIN and command.engine not in DIALECTS:
+        refuse(f"no such engine; the engines are {', '.join((*BUILTIN, *DIALECTS))}")
+    models = BUILTIN.get(command.engine, ())
+    if models and (command.upstream_model or command.name.rpartition("/")[2]) not in models:
+        refuse(f"the engine {command.engine} has the models {', '.join(models)}; name one as upstream model")
     if len(command.upstream_model) > MOST_CHARACTERS or not command.upstream_model.isprintable():
         refuse("the engine's own name of the model must be printable")
     if command.secret and not SECRET.fullmatch(command.secret):

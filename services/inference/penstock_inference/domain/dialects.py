@@ -22,6 +22,10 @@ class Dialect:
     """Whether it takes `stream_options.include_usage`."""
     dropped: frozenset[str] = frozenset()
     """Fields that it refuses, and that change nothing in the answer's meaning."""
+    base64: bool = False
+    """Whether it surely gives embeddings in base64, a quarter of the size."""
+    cuts: bool = False
+    """Whether it takes `truncate_prompt_tokens`."""
 
 
 PLATFORM_FIELDS = frozenset({"store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "user"})
@@ -32,9 +36,9 @@ DIALECTS = {
     for dialect in (
         Dialect("openai-compatible"),
         # Its reasoning models refuse max_tokens, its others take both names.
-        Dialect("openai", limit="max_completion_tokens"),
+        Dialect("openai", limit="max_completion_tokens", base64=True),
         Dialect("deepseek", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS | {"parallel_tool_calls"}),
-        Dialect("vllm", dropped=PLATFORM_FIELDS - {"user"}),
+        Dialect("vllm", dropped=PLATFORM_FIELDS - {"user"}, base64=True, cuts=True),
         Dialect("ollama", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS),
         Dialect("llamacpp", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS),
         Dialect("tgi", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS | {"parallel_tool_calls"}),
@@ -65,4 +69,15 @@ def engine_request(body: dict[str, Any], dialect: Dialect, model: str, *, stream
         request[dialect.limit] = min(limits)
     if streamed and dialect.stream_usage:
         request["stream_options"] = {"include_usage": True}
+    return request
+
+
+def embeddings_request(body: dict[str, Any], dialect: Dialect, model: str) -> dict[str, Any]:
+    """The client's embeddings request as the engine wants it. Raises EngineRefused for what the engine can't do."""
+    if "truncate_prompt_tokens" in body and not dialect.cuts:
+        raise EngineRefused(
+            "this model's engine takes no `truncate_prompt_tokens`: leave it out, or send shorter texts"
+        )
+    request = {key: value for key, value in body.items() if key not in dialect.dropped}
+    request["model"], request["encoding_format"] = model, "base64" if dialect.base64 else "float"
     return request

@@ -44,6 +44,13 @@ class ContextTooLong(PenstockError):
     fault = Fault.INVALID
 
 
+class EmbeddingsTooLarge(PenstockError):
+    """The vectors are more than 6 MB; send fewer inputs at once."""
+
+    code = "inference.embeddings_too_large"
+    fault = Fault.INVALID
+
+
 class EngineKeyRefused(PenstockError):
     """The model's engine refused the platform's key; its operator must set a valid one."""
 

@@ -8,7 +8,7 @@ import msgspec
 from penstock_common.contracts.catalogue import RegisterModel
 from penstock_inference.domain.catalogue import Model, Origin, Snapshot, registered, removed
 from penstock_inference.domain.errors import ModelRefused
-from penstock_inference.domain.known_models import SIMULATED
+from penstock_inference.domain.known_models import BUILTIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Seeds:
     """Models of providers whose key is there."""
     asked: str = ""
     """The engine that is still to be asked for its models; those it had stay until it answers."""
+    watched: frozenset[str] = frozenset()
+    """The addresses where engines are looked for; models found there stay while their engine is away."""
 
 
 def seeded(catalogue: Snapshot, seeds: Seeds, now: int) -> Snapshot:
@@ -32,7 +34,7 @@ def seeded(catalogue: Snapshot, seeds: Seeds, now: int) -> Snapshot:
         catalogue = removed(catalogue, name, Origin.FILE)
     for command in seeds.listed:
         catalogue = registered(catalogue, command, Origin.FILE, now)
-    for command in SIMULATED:
+    for command in BUILTIN:
         if command.name not in seeds.disabled:
             catalogue = offered_by(catalogue, command, Origin.BUILTIN, now)
     return with_found(catalogue, seeds, now)
@@ -41,7 +43,7 @@ def seeded(catalogue: Snapshot, seeds: Seeds, now: int) -> Snapshot:
 def without_unlisted(catalogue: Snapshot, seeds: Seeds) -> Snapshot:
     """Without what an earlier file listed; what it switched off may be found again."""
     listed = {command.name for command in seeds.listed} | seeds.disabled
-    builtin = {command.name for command in SIMULATED}
+    builtin = {command.name for command in BUILTIN}
     for model in list(catalogue.models.values()):
         if model.origin is Origin.FILE and model.name not in listed:
             origin = Origin.BUILTIN if model.name in builtin else Origin.ENVIRONMENT
@@ -50,25 +52,33 @@ def without_unlisted(catalogue: Snapshot, seeds: Seeds) -> Snapshot:
 
 
 def with_found(catalogue: Snapshot, seeds: Seeds, now: int) -> Snapshot:
-    """With the models whose key was found, without those whose key is gone."""
+    """With the models whose key was found, without those whose key is gone or whose address nobody looks at."""
     wanted = {command.name for command in seeds.found} - seeds.disabled
     for model in list(catalogue.models.values()):
         if model.origin is Origin.ENVIRONMENT and model.name not in wanted and not is_of(model, seeds.asked):
             catalogue = removed(catalogue, model.name, Origin.ENVIRONMENT)
+        if model.origin is Origin.LOCAL and model.url not in seeds.watched:
+            catalogue = removed(catalogue, model.name, Origin.LOCAL)
     for command in seeds.found:
         if command.name in wanted:
             catalogue = offered_by(catalogue, command, Origin.ENVIRONMENT, now)
     return catalogue
 
 
-def with_offered(catalogue: Snapshot, commands: Sequence[RegisterModel], url: str, now: int) -> Snapshot:
+def with_offered(
+    catalogue: Snapshot,
+    commands: Sequence[RegisterModel],
+    url: str,
+    now: int,
+    origin: Origin = Origin.ENVIRONMENT,
+) -> Snapshot:
     """With exactly the models that the engine at this address offers."""
     names = {command.name for command in commands}
     for model in list(catalogue.models.values()):
-        if model.origin is Origin.ENVIRONMENT and is_of(model, url) and model.name not in names:
-            catalogue = removed(catalogue, model.name, Origin.ENVIRONMENT)
+        if model.origin is origin and is_of(model, url) and model.name not in names:
+            catalogue = removed(catalogue, model.name, origin)
     for command in commands:
-        catalogue = offered_by(catalogue, command, Origin.ENVIRONMENT, now)
+        catalogue = offered_by(catalogue, command, origin, now)
     return catalogue
 
 

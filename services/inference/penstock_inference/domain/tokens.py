@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from splintr import AnyTokenizer, Tokenizer
 
+from penstock_inference.domain.errors import EngineRefused
+
 # How a chat is framed: OpenAI cookbook, "How to count tokens with tiktoken".
 PER_MESSAGE = 3
 PER_NAME = 1
@@ -15,6 +17,7 @@ REPLY_PRIMER = 3
 # a picture of 1024 by 1024 pixels.
 IMAGE_LOW = 85
 IMAGE_HIGH = 765
+ORDINARY_TOKENS = 100_256  # ids below stand for text, the others for marks
 
 
 @cache
@@ -41,8 +44,30 @@ def split_tokens(text: str) -> Iterator[str]:
         yield piece
 
 
+def text_of_tokens(tokens: list[int]) -> str:
+    """The text that these ids stand for, as OpenAI's clients send them. Raises EngineRefused for ids of no text."""
+    if not all(0 <= token < ORDINARY_TOKENS for token in tokens):
+        raise EngineRefused(f"token ids are those of cl100k_base, 0 to {ORDINARY_TOKENS - 1}; or send the text itself")
+    return tokenizer().decode_lossy(tokens)
+
+
+def count_input(body: dict[str, Any]) -> int:
+    """Tokens of an embeddings request."""
+    given = body["input"]
+    return sum(map(count_entry, given if isinstance(given, list) else [given]))
+
+
+def count_entry(entry: object) -> int:
+    """Tokens of one entry of `input`: a text, token ids, or one token id."""
+    if isinstance(entry, str):
+        return count_tokens(entry)
+    return len(entry) if isinstance(entry, list) else 1
+
+
 def count_prompt(body: dict[str, Any]) -> int:
     """Prompt tokens of a chat completion request: messages with their framing, images, tools, answer schema."""
+    if "input" in body:
+        return count_input(body)
     total = REPLY_PRIMER
     texts: list[str] = []
     for message in body.get("messages") or ():

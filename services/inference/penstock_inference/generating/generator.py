@@ -11,6 +11,7 @@ import structlog
 
 from penstock_common.clock import Clock
 from penstock_common.contracts.base import Decision
+from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
 from penstock_common.contracts.generation import GenerateText, OnDisconnect, Outcome, Tokens
 from penstock_common.contracts.stream import Ended, Failure
 from penstock_common.errors import PenstockError
@@ -159,7 +160,11 @@ class Generator:
         engine = self.engines.for_model(model)
         command = run.command
         trace = CONTEXT.get().traceparent
-        call = EngineCall(command.request_id, run.attempt, model, body, command.deadline, trace)
+        background = isinstance(command, VectorizeTexts)
+        call = EngineCall(command.request_id, run.attempt, model, body, command.deadline, trace, background)
+        if isinstance(command, EmbedTexts | VectorizeTexts):
+            run.take_whole(await engine.embed(call))
+            return
         if not command.streamed:
             run.take_whole(await engine.complete(call))
             return

@@ -101,7 +101,7 @@ async def test_a_start_serves_the_simulated_models_once(url: str, nats_url: str)
         assert first.catalogue.current == second.catalogue.current
     async with process(url, nats_url) as third:
         (told,) = await third.published()
-        assert [model.name for model in told.models] == ["sim/fast", "sim/flaky", "sim/slow"]
+        assert [model.name for model in told.models] == ["local/all-minilm-l6-v2", "sim/fast", "sim/flaky", "sim/slow"]
         assert (told.version, third.catalogue.current.version) == (1, 1)
 
 
@@ -143,7 +143,7 @@ async def test_prices_stay_for_ever(url: str, nats_url: str) -> None:
         async with only.database.reading() as connection:
             query = text("select version, input_nano from inference.prices where model = :name order by 1")
             rows = await connection.execute(query, {"name": "llama"})
-            assert [tuple(row) for row in rows] == [(4, 5), (5, 6)]
+            assert [tuple(row) for row in rows] == [(5, 5), (6, 6)]
 
 
 async def test_a_catalogue_is_read_back_as_it_was_written(url: str, nats_url: str) -> None:
@@ -176,8 +176,8 @@ async def test_processes_that_change_at_once_take_turns(url: str, nats_url: str)
         await asyncio.gather(*((first, second)[n % 2].receive(command) for n, command in enumerate(commands)))
         told = await first.published()
         assert [catalogue.version for catalogue in told] == list(range(1, 10))
-        assert len(told[-1].models) == 3 + 8
-        assert len({model.price.version for model in told[-1].models}) == 11
+        assert len(told[-1].models) == 4 + 8
+        assert len({model.price.version for model in told[-1].models}) == 12
 
 
 async def test_an_engines_models_are_asked_for(
@@ -205,5 +205,5 @@ async def test_the_file_is_served_from_the_start(url: str, nats_url: str, tmp_pa
     path = tmp_path / "models.yaml"
     path.write_text("models: [{name: a, url: 'http://127.0.0.1:9'}, {name: sim/slow, enabled: false}]")
     async with process(url, nats_url, path) as only:
-        assert set(only.catalogue.current.names) == {"a", "sim/fast", "sim/flaky"}
+        assert set(only.catalogue.current.names) == {"a", "local/all-minilm-l6-v2", "sim/fast", "sim/flaky"}
         assert len(await only.published()) == 1

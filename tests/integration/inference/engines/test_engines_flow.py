@@ -8,7 +8,7 @@ import pytest
 from penstock_common.contracts.generation import Tokens
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
 from penstock_inference.domain.catalogue import Model
-from penstock_inference.domain.errors import EngineRefused
+from penstock_inference.domain.errors import EngineCut, EngineRefused
 from tests.support.engine_calls import MESSAGES, a_call, a_model, heard
 from tests.support.engine_fake import Answer, End, FakeEngine, chunk, completion, event, stream, usage_chunk
 
@@ -174,6 +174,29 @@ async def test_connections_are_used_again(upstream: FakeEngine, engine: Compatib
         await heard(engine, a_call(model))
         await engine.complete(a_call(model))
     assert upstream.connections == 1
+
+
+async def test_a_connection_that_the_engine_left_costs_no_request(
+    upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """llama.cpp closes after each stream without a word: the next request, sent at once, goes out again."""
+    left = Answer(stream(*DONE_AFTER).pieces, end=End.LEAVE)
+    upstream.will(*(left for _ in range(5)), stream(*DONE_AFTER), Answer(end=End.SILENT), left)
+    for _ in range(7):
+        assert (await heard(engine, a_call(model))).text == "hi"
+
+
+async def test_only_a_kept_connection_is_forgiven_and_only_at_once(
+    upstream: FakeEngine, engine: CompatibleEngine, model: Model
+) -> None:
+    """An engine that dies of a request, on a new connection or after a while, is not asked again."""
+    upstream.will(Answer(end=End.SILENT), stream(*DONE_AFTER), Answer([1.2], end=End.SILENT))
+    with pytest.raises(EngineCut):
+        await heard(engine, a_call(model))
+    await heard(engine, a_call(model))
+    with pytest.raises(EngineCut):
+        await heard(engine, a_call(model))
+    assert (len(upstream.asked), upstream.connections) == (3, 2)
 
 
 async def test_proxies_of_the_machine_are_not_used(

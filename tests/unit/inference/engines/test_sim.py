@@ -18,6 +18,7 @@ from penstock_inference.domain.errors import (
     EngineFailed,
     EngineGarbled,
     EngineOverloaded,
+    EngineRefused,
     EngineTimedOut,
 )
 from penstock_inference.domain.tokens import count_prompt, count_tokens, split_tokens
@@ -195,3 +196,9 @@ async def test_an_answer_costs_little(sim: SimulatedEngine) -> None:
     for _ in range(200):
         await sim.complete(call)
     assert (time.process_time() - began) / 200 < 0.0005
+
+
+async def test_it_makes_no_vectors(sim: SimulatedEngine) -> None:
+    """It says who does."""
+    with pytest.raises(EngineRefused, match="local/all-minilm-l6-v2"):
+        await sim.embed(a_call(a_sim(), input="a"))

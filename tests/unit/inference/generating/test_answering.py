@@ -3,9 +3,11 @@
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from penstock_common.contracts.generation import Measure, Outcome, Tokens
+from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
+from penstock_common.contracts.generation import GenerateText, Measure, Outcome, Tokens
 from penstock_common.contracts.stream import Delta, Ended, ToolCall
 from penstock_inference.domain.errors import EngineCut, EngineOverloaded
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used, WholeAnswer
@@ -210,3 +212,15 @@ async def test_a_stopping_process_hands_its_run_back(world: World) -> None:
         await running
     assert (world.outcomes, world.audience.ends(), world.registry.runs) == ([], [], {})
     assert world.engine.ended == 1
+
+
+@pytest.mark.parametrize("contract", [EmbedTexts, VectorizeTexts])
+async def test_texts_are_embedded_not_answered(world: World, contract: type[GenerateText]) -> None:
+    """By the same rules as an answer, and with their lane's precedence."""
+    world.engine.script = [WholeAnswer(b'{"data":[]}', Tokens(4), {}, "")]
+    command = contract(**msgspec.structs.asdict(world.command(streamed=False)))
+    await world.answer(command)
+    (call,) = world.engine.embedded
+    assert call.background is (contract is VectorizeTexts)
+    assert world.audience.wholes() == [b'{"data":[]}']
+    assert (world.outcomes, world.records.ends[0].tokens) == (["succeeded"], Tokens(4))

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -12,19 +14,23 @@ import structlog
 
 from penstock_common.clock import Clock
 from penstock_inference.adapters.engines.answers import AnswerStream, unstreamed, whole_answer
+from penstock_inference.adapters.engines.embedded import embedded
 from penstock_inference.adapters.engines.failures import failure_of
-from penstock_inference.adapters.engines.session import EngineTimes, translated
+from penstock_inference.adapters.engines.session import Connection, EngineTimes, translated
 from penstock_inference.adapters.engines.watch import Watch
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.domain.catalogue import Model
-from penstock_inference.domain.dialects import DIALECTS, engine_request
-from penstock_inference.domain.errors import EngineKeyRefused
+from penstock_inference.domain.dialects import DIALECTS, embeddings_request, engine_request
+from penstock_inference.domain.embeddings import KNOWN_DIMENSIONS, wanted
+from penstock_inference.domain.errors import EngineCut, EngineKeyRefused
 from penstock_inference.ports import EngineCall, EngineEvent, WholeAnswer
 
 log = structlog.get_logger()
 
 WHOLE_BYTES = 6 << 20  # one bus message holds it, with room
+EMBEDDINGS_BYTES = 32 << 20  # as numbers; in base64 they fit one bus message or are refused
 ERROR_BYTES = 1 << 20
+STALE_SECONDS = 1.0  # within which a connection that the engine closed before shows that it is of no use
 DRAIN_SECONDS = 0.05  # for the end of the body after [DONE], so that the connection can be used again
 
 _encode = msgspec.json.Encoder().encode
@@ -43,7 +49,7 @@ class CompatibleEngine:
         """Events as the engine sends them."""
         watch = self._watch(call)
         watch.await_first_token()
-        async with self._answer(call, watch, streamed=True) as response:
+        async with self._answer(call, watch, *chat(call, streamed=True)) as response:
             if response.content_type == "application/json":
                 raise unstreamed(await watch.read_all(response.content, ERROR_BYTES))
             answer = AnswerStream(call.body.get("n") or 1, call.request_id.hex[:20])
@@ -59,8 +65,19 @@ class CompatibleEngine:
     async def complete(self, call: EngineCall) -> WholeAnswer:
         """The whole answer."""
         watch = self._watch(call)
-        async with self._answer(call, watch, streamed=False) as response:
+        async with self._answer(call, watch, *chat(call, streamed=False)) as response:
             return whole_answer(await watch.read_all(response.content, WHOLE_BYTES))
+
+    async def embed(self, call: EngineCall) -> WholeAnswer:
+        """The vectors of the request's inputs."""
+        request, watch = wanted(call.body), self._watch(call)
+        name = name_at_engine(call.model)
+        if dimensions := request.dimensions or KNOWN_DIMENSIONS.get(name):
+            request.must_fit(dimensions)
+        asked = embeddings_request(call.body, DIALECTS[call.model.dialect], name)
+        async with self._answer(call, watch, "embeddings", asked) as response:
+            body = await watch.read_all(response.content, EMBEDDINGS_BYTES)
+        return await asyncio.to_thread(embedded, body, request, call.model.name)
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -70,29 +87,38 @@ class CompatibleEngine:
         return Watch(self.times, (call.deadline - self.clock.now()).total_seconds())
 
     @asynccontextmanager
-    async def _answer(self, call: EngineCall, watch: Watch, *, streamed: bool) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(
+        self, call: EngineCall, watch: Watch, path: str, request: dict[str, Any]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The engine's answer, if it is one. Leaving ends the connection, unless it was read to its end."""
-        model = call.model
-        request = engine_request(
-            call.body, DIALECTS[model.dialect], model.upstream_model or model.name, streamed=streamed
-        )
-        response = await self._post(model, _encode(request), self._headers(call), watch)
+        url = f"{call.model.url}/{path}"
+        response = await self._post(url, _encode(request), self._headers(call), watch)
         try:
             if response.status != 200:
-                await self._refused(response, watch, model)
+                await self._refused(response, watch, call.model)
             yield response
         finally:
             response.close()
 
-    async def _post(self, model: Model, body: bytes, headers: dict[str, str], watch: Watch) -> aiohttp.ClientResponse:
-        try:
-            with translated(self.times):
-                async with watch.waiting():
-                    return await self.session.post(
-                        f"{model.url}/chat/completions", data=body, headers=headers, allow_redirects=False
-                    )
-        except TimeoutError as error:
-            raise watch.ran_out() from error
+    async def _post(self, url: str, body: bytes, headers: dict[str, str], watch: Watch) -> aiohttp.ClientResponse:
+        """The engine's answer. A kept connection may be closed already (llama.cpp does so after each stream)."""
+        while True:
+            connection, sent = Connection(), time.monotonic()
+            try:
+                with translated(self.times):
+                    async with watch.waiting():
+                        return await self.session.post(
+                            url,
+                            data=body,
+                            headers=headers,
+                            allow_redirects=False,
+                            trace_request_ctx=connection,
+                        )
+            except TimeoutError as error:
+                raise watch.ran_out() from error
+            except EngineCut:
+                if not connection.kept or time.monotonic() - sent > STALE_SECONDS:
+                    raise
 
     async def _refused(self, response: aiohttp.ClientResponse, watch: Watch, model: Model) -> None:
         body = await watch.read_all(response.content, ERROR_BYTES)
@@ -109,6 +135,19 @@ class CompatibleEngine:
                 raise EngineKeyRefused("the platform has no key for this model's engine; its operator must set it")
             headers["Authorization"] = f"Bearer {key}"
         return headers
+
+
+def chat(call: EngineCall, *, streamed: bool) -> tuple[str, dict[str, Any]]:
+    """(path, body) of a chat completion."""
+    model = call.model
+    return "chat/completions", engine_request(
+        call.body, DIALECTS[model.dialect], name_at_engine(model), streamed=streamed
+    )
+
+
+def name_at_engine(model: Model) -> str:
+    """What the engine calls a model."""
+    return model.upstream_model or model.name
 
 
 async def drained(content: aiohttp.StreamReader) -> None:

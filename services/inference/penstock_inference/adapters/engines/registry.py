@@ -5,12 +5,16 @@ from functools import cached_property
 from pathlib import Path
 
 from penstock_common.clock import Clock
+from penstock_common.tracing.spans import Tracing
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
+from penstock_inference.adapters.engines.minilm.embedder import FOR_DOCUMENTS, FOR_PEOPLE, Embedder
+from penstock_inference.adapters.engines.minilm.engine import LocalEngine
 from penstock_inference.adapters.engines.session import EngineTimes, make_session
 from penstock_inference.adapters.engines.sim.engine import SimulatedEngine
 from penstock_inference.adapters.engines.sim.record import Record
+from penstock_inference.adapters.engines.traced import TracedEngine
 from penstock_inference.adapters.secrets import Secrets
-from penstock_inference.domain.catalogue import Model
+from penstock_inference.domain.catalogue import LOCAL, Model
 from penstock_inference.domain.tokens import tokenizer
 from penstock_inference.ports import Engine
 
@@ -26,6 +30,12 @@ class EngineRegistry:
 
     def for_model(self, model: Model) -> Engine:
         """The engine that runs a model."""
+        engine = self._engine(model)
+        return engine if Tracing.tracer is None else TracedEngine(engine)
+
+    def _engine(self, model: Model) -> Engine:
+        if model.engine == LOCAL:
+            return self._local
         return self._simulated if model.simulated else self._compatible
 
     def warm(self) -> None:
@@ -34,13 +44,17 @@ class EngineRegistry:
 
     async def close(self) -> None:
         """Release the engines that were used."""
-        for name in ("_simulated", "_compatible"):
+        for name in ("_simulated", "_compatible", "_local"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
 
     @cached_property
     def _simulated(self) -> SimulatedEngine:
         return SimulatedEngine(Record(self.sim_folder), self.clock)
+
+    @cached_property
+    def _local(self) -> LocalEngine:
+        return LocalEngine(Embedder(FOR_PEOPLE), Embedder(FOR_DOCUMENTS))
 
     @cached_property
     def _compatible(self) -> CompatibleEngine:

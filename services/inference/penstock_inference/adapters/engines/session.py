@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -26,6 +27,14 @@ class EngineTimes:
     connect: float = 5.0
     first_token: float = 60.0
     between_tokens: float = 30.0
+
+
+@dataclass(slots=True)
+class Connection:
+    """The connection of one request; its `trace_request_ctx`."""
+
+    kept: bool = False
+    """Whether it was kept from an earlier request: the engine may have closed it meanwhile, without a word."""
 
 
 class GuardedResolver(AbstractResolver):
@@ -58,7 +67,18 @@ def make_session(times: EngineTimes) -> aiohttp.ClientSession:
         headers={"User-Agent": "penstock", "Content-Type": "application/json", "Accept-Encoding": "identity"},
         auto_decompress=False,
         trust_env=False,
+        trace_configs=[_noting_kept()],
     )
+
+
+def _noting_kept() -> aiohttp.TraceConfig:
+    async def note(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        if isinstance(context.trace_request_ctx, Connection):
+            context.trace_request_ctx.kept = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(note)
+    return trace
 
 
 @contextmanager

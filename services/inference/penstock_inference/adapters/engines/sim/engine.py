@@ -14,6 +14,7 @@ from penstock_inference.domain.errors import (
     EngineFailed,
     EngineGarbled,
     EngineOverloaded,
+    EngineRefused,
     EngineTimedOut,
 )
 from penstock_inference.ports import EngineCall, EngineEvent, WholeAnswer
@@ -58,6 +59,10 @@ class SimulatedEngine:
         finally:
             entry.close(produced)
         return whole(call, script, int(self.clock.now().timestamp()))
+
+    async def embed(self, call: EngineCall) -> WholeAnswer:
+        """Refused: raises EngineRefused. The built-in embedding model is a real one."""
+        raise EngineRefused(f"{call.model.name} makes no embeddings; local/all-minilm-l6-v2 does")
 
     async def close(self) -> None:
         """Release the record."""

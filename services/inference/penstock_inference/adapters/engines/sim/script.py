@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
+from penstock_inference.adapters.engines.sim.cues import MARK, Order, order_for
 from penstock_inference.adapters.engines.sim.schema import example
 from penstock_inference.adapters.engines.sim.text import digest, sentences
+from penstock_inference.domain.errors import EngineRefused
 from penstock_inference.domain.tokens import count_prompt, count_tokens, split_tokens
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -77,10 +79,14 @@ class Script:
 
 
 def script_for(body: dict[str, Any], model: str, canonical: bytes) -> Script:
-    """The answer to a request. `canonical` is `canonical_messages(body)`; the temperature doesn't matter."""
+    """The answer to a request. `canonical` is `canonical_messages(body)`; the temperature doesn't matter.
+
+    Raises EngineRefused where the conversation's own `sim:` lines can't be followed.
+    """
     seed = body.get("seed")
     base = digest(canonical, model.encode(), str(seed or 0).encode())
-    replies = [reply_of(body, choice, digest(base, bytes([choice]))) for choice in range(body.get("n") or 1)]
+    order = order_for(body["messages"]) if MARK in canonical else None
+    replies = [reply_of(body, choice, digest(base, bytes([choice])), order) for choice in range(body.get("n") or 1)]
     mishap = MISHAPS[(base[0] if seed is None else seed) % len(MISHAPS)] if model == "flaky" else Mishap.NONE
     return Script(count_prompt(body), replies, mishap, bool(body.get("logprobs")))
 
@@ -90,20 +96,34 @@ def canonical_messages(body: dict[str, Any]) -> bytes:
     return _canonical(body.get("messages"))
 
 
-def reply_of(body: dict[str, Any], choice: int, seed: bytes) -> Reply:
+def reply_of(body: dict[str, Any], choice: int, seed: bytes, order: Order | None = None) -> Reply:
     """One choice, within the request's bounds."""
-    call: Call | None = None
-    finish = "stop"
-    if (function := forced_function(body)) is not None:
-        name = function["name"]
-        pieces = object_pieces(function.get("parameters") or {"type": "object"}, seed)
-        call, finish = Call(f"call_{seed.hex()[:24]}", name, count_tokens(name)), "tool_calls"
-    elif (schema := answer_schema(body)) is not None:
-        pieces = object_pieces(schema, seed)
-    else:
-        pieces = sentences(seed)
+    name, pieces = ordered(body, order) if order else improvised(body, seed)
+    call = Call(f"call_{seed.hex()[:24]}", name, count_tokens(name)) if name else None
     pieces = before_stop(pieces, body.get("stop"))
-    return within(Reply(choice, pieces, finish, call), token_limit(body))
+    return within(Reply(choice, pieces, "tool_calls" if call else "stop", call), token_limit(body))
+
+
+def improvised(body: dict[str, Any], seed: bytes) -> tuple[str, list[str]]:
+    """(tool or nothing, pieces) by the seed: a tool is called only where the request insists on one."""
+    if (function := forced_function(body)) is not None:
+        return function["name"], object_pieces(function.get("parameters") or {"type": "object"}, seed)
+    if (schema := answer_schema(body)) is not None:
+        return "", object_pieces(schema, seed)
+    return "", sentences(seed)
+
+
+def ordered(body: dict[str, Any], order: Order) -> tuple[str, list[str]]:
+    """(tool or nothing, pieces) as a `sim:` line says. Raises EngineRefused where the request can't take that."""
+    names = [] if body.get("tool_choice") == "none" else [function["name"] for function in functions_of(body)]
+    if order.tool and order.tool not in names:
+        offered = ", ".join(names) or "none"
+        raise EngineRefused(f"a sim: line calls the tool {order.tool}; the request offers {offered}")
+    forced = forced_function(body)
+    wanted = order.tool if body.get("tool_choice") == "required" else forced and forced["name"]
+    if forced and (not order.tool or order.tool != wanted):
+        raise EngineRefused(f"the request insists on a tool, and a sim: line says otherwise: {order.text[:80]}")
+    return order.tool, list(split_tokens(order.text))
 
 
 def within(reply: Reply, limit: int | None) -> Reply:
@@ -132,13 +152,18 @@ def before_stop(pieces: list[str], stop: str | list[str] | None) -> list[str]:
 
 def forced_function(body: dict[str, Any]) -> dict[str, Any] | None:
     """The function that the request insists on, if it does."""
-    choice, functions = body.get("tool_choice"), [t["function"] for t in body.get("tools") or () if t.get("function")]
+    choice, functions = body.get("tool_choice"), functions_of(body)
     if choice == "required":
         return functions[0] if functions else None
     if isinstance(choice, dict):
         wanted = (choice.get("function") or {}).get("name")
         return next((f for f in functions if f["name"] == wanted), None)
     return None
+
+
+def functions_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The functions that the request offers."""
+    return [tool["function"] for tool in body.get("tools") or () if tool.get("function")]
 
 
 def answer_schema(body: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""The adapter against llama.cpp itself."""
