@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from penstock_common.bounded_http import BoundedHttp
 from penstock_common.errors import BusUnavailable, DatabaseUnavailable
 from penstock_common.settings import ServiceSettings
-from penstock_common.telemetry import configure_logging
+from penstock_common.telemetry import configure_logging, exported_traces
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ def run_service(name: str, settings_class: type[S], build: Callable[[S], App]) -
         print(f"the configuration of {name} is complete")
         return
     configure_logging(name, settings.log)
-    with contextlib.suppress(KeyboardInterrupt):
+    with exported_traces(name, settings), contextlib.suppress(KeyboardInterrupt):
         uvloop.run(live(name, settings, build))
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -48,6 +49,32 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class TraceSettings(Section):
+    """Where spans go: an OTLP endpoint over HTTP, such as `http://127.0.0.1:4318`. Without one there are none."""
+
+    endpoint: HttpUrl | None = None
+    """The base URL; spans go to `/v1/traces` below it."""
+    headers: SecretStr = SecretStr("")
+    """Sent with each export: `name=value,name=value`, as in OTEL_EXPORTER_OTLP_HEADERS."""
+    sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Which part of the traces that begin here is kept; where a caller's trace goes on, the caller's word counts."""
+    timeout: float = Field(default=5.0, gt=0, le=60)
+    """Seconds that one export may take, repeats included."""
+
+    @field_validator("headers")
+    @classmethod
+    def _well_formed(cls, headers: SecretStr) -> SecretStr:
+        fields = filter(None, headers.get_secret_value().split(","))
+        if any(not (name.strip() and is_there) for name, is_there, _ in (field.partition("=") for field in fields)):
+            raise ValueError("headers are written name=value,name=value")
+        return headers
+
+    def header_fields(self) -> dict[str, str]:
+        """The headers by name; values may be percent-encoded."""
+        fields = (field.partition("=") for field in self.headers.get_secret_value().split(",") if field)
+        return {name.strip().lower(): unquote(value.strip()) for name, _, value in fields}
+
+
 class ServiceSettings(BaseSettings):
     """What every service needs. A service adds its own, and its prefix `PENSTOCK_<SERVICE>_`."""
 
@@ -57,6 +84,7 @@ class ServiceSettings(BaseSettings):
     database: DatabaseSettings
     http: HttpSettings
     log: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     stop_grace: float = Field(default=10.0, ge=0, le=300)
     """Seconds that running work gets at a stop before it is handed back."""
 

@@ -2,14 +2,19 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from structlog.dev import plain_traceback
 
 from penstock_common.messaging.envelope import CONTEXT
-from penstock_common.settings import LogSettings
+from penstock_common.settings import LogSettings, ServiceSettings
+from penstock_common.tracing.spans import Tracing
+
+FLUSH_SECONDS = 2.0
+"""What a stop may take for spans: whoever stops a service gives it little more than its running work needs."""
 
 
 def configure_logging(service: str, settings: LogSettings) -> None:
@@ -39,6 +44,22 @@ def configure_logging(service: str, settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(foreign)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+@contextmanager
+def exported_traces(service: str, settings: ServiceSettings) -> Iterator[None]:
+    """Send the spans of this process to the endpoint of the settings, if there is one, until the block ends."""
+    if settings.traces.endpoint is None:
+        yield
+        return
+    from penstock_common.tracing.export import OtlpTracer  # noqa: PLC0415 (7 MB that most processes don't need)
+
+    tracer = Tracing.tracer = OtlpTracer(service, settings)
+    try:
+        yield
+    finally:
+        Tracing.tracer = None
+        tracer.stop(FLUSH_SECONDS)
 
 
 def add_message_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,6 +3,7 @@
 from penstock_common.contracts.base import Wire
 from penstock_common.contracts.billing import ReadUsage, UsageRecorded, UsageReport
 from penstock_common.contracts.catalogue import CatalogueChanged, RegisterModel, RemoveModel
+from penstock_common.contracts.discovery import DiscoveryReport, ReadDiscovery
 from penstock_common.contracts.documents import (
     AddDocument,
     BaseList,
@@ -13,6 +14,7 @@ from penstock_common.contracts.documents import (
     ReadDocuments,
     RemoveBase,
     RemoveDocument,
+    RetryDocument,
     SaveBase,
     SearchChunks,
 )
@@ -101,6 +103,7 @@ FIND_REQUEST = Topic("qry.api.request.find.v1", FindRequest, "api", Kind.QUERY, 
 READ_GENERATION = Topic(
     "qry.inference.generation.read.v1", ReadGeneration, "inference", Kind.QUERY, reply=GenerationState
 )
+READ_DISCOVERY = Topic("qry.inference.discovery.read.v1", ReadDiscovery, "inference", Kind.QUERY, reply=DiscoveryReport)
 READ_USAGE = Topic("qry.billing.usage.read.v1", ReadUsage, "billing", Kind.QUERY, reply=UsageReport)
 EMBED_TEXTS = Topic("cmd.inference.texts.embed.v1", EmbedTexts, "api", Kind.COMMAND, EMBED.name, Wire.MSGPACK)
 VECTORIZE_TEXTS = Topic(
@@ -127,6 +130,7 @@ SAVE_BASE = Topic("cmd.indexer.base.save.v1", SaveBase, "api", Kind.COMMAND, COM
 REMOVE_BASE = Topic("cmd.indexer.base.remove.v1", RemoveBase, "api", Kind.COMMAND, COMMANDS.name)
 ADD_DOCUMENT = Topic("cmd.indexer.document.add.v1", AddDocument, "api", Kind.COMMAND, COMMANDS.name)
 REMOVE_DOCUMENT = Topic("cmd.indexer.document.remove.v1", RemoveDocument, "api", Kind.COMMAND, COMMANDS.name)
+RETRY_DOCUMENT = Topic("cmd.indexer.document.retry.v1", RetryDocument, "api", Kind.COMMAND, COMMANDS.name)
 DOCUMENT_CHANGED = Topic("indexer.document.changed.v1", DocumentChanged, "indexer", stream=INDEXER_EVENTS.name)
 SEARCH_CHUNKS = Topic("qry.indexer.chunks.search.v1", SearchChunks, "indexer", Kind.QUERY, reply=ChunksFound)
 READ_BASES = Topic("qry.indexer.bases.read.v1", ReadBases, "indexer", Kind.QUERY, reply=BaseList)
@@ -166,6 +170,7 @@ PLATFORM = Topology(
         FIND_GENERATION,
         FIND_REQUEST,
         READ_GENERATION,
+        READ_DISCOVERY,
         READ_USAGE,
         EMBED_TEXTS,
         VECTORIZE_TEXTS,
@@ -187,6 +192,7 @@ PLATFORM = Topology(
         REMOVE_BASE,
         ADD_DOCUMENT,
         REMOVE_DOCUMENT,
+        RETRY_DOCUMENT,
         DOCUMENT_CHANGED,
         SEARCH_CHUNKS,
         READ_BASES,
@@ -258,5 +264,6 @@ PLATFORM = Topology(
         Consumer("indexer", "remove_base", REMOVE_BASE, max_attempts=300, backoff=PATIENT),
         Consumer("indexer", "add_document", ADD_DOCUMENT, max_attempts=300, backoff=PATIENT),
         Consumer("indexer", "remove_document", REMOVE_DOCUMENT, max_attempts=300, backoff=PATIENT),
+        Consumer("indexer", "retry_document", RETRY_DOCUMENT, max_attempts=300, backoff=PATIENT),
     ),
 )

@@ -34,7 +34,7 @@ class Asker:
         self.process = f"{service}-{uuid7().hex}"
         self.service, self.bus, self.sealer, self.clock = service, bus, sealer, clock
         self._pending: dict[str, PendingQuestion] = {}
-        self._recovery = Recovery(self.process, bus, self._pending)
+        self._recovery = Recovery(self.process, bus, self._pending.values)
         self._inbox: Subscription | None = None
 
     async def start(self) -> None:

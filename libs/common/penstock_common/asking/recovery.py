@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -52,8 +52,8 @@ class Pending(Protocol):
 class Recovery:
     """Looks after the open requests of a process."""
 
-    def __init__(self, process: str, bus: Bus, generations: Mapping[str, Pending]) -> None:
-        self.process, self.bus, self.generations = process, bus, generations
+    def __init__(self, process: str, bus: Bus, pending: Callable[[], Iterable[Pending]]) -> None:
+        self.process, self.bus, self.pending = process, bus, pending
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Recovery:
             await asyncio.sleep(TICK)
             came_back, connected = self.bus.connected and not connected, self.bus.connected
             now = loop.time()
-            for generation in list(self.generations.values()):
+            for generation in list(self.pending()):
                 if came_back:  # whatever was said meanwhile is lost; not all ask at once
                     generation.check_at = min(generation.check_at, now + random.uniform(0, SPREAD_SECONDS))  # noqa: S311
                 if now >= generation.check_at:

@@ -8,6 +8,23 @@ import msgspec
 
 from penstock_common.contracts.base import Contract
 
+DOCUMENTS_FOLDER = "documents"
+
+
+def object_key(tenant: UUID, document_id: UUID) -> str:
+    """Where a document's content rests in object storage."""
+    return f"{DOCUMENTS_FOLDER}/{tenant}/{document_id}"
+
+
+def name_context(document_id: UUID) -> str:
+    """The context under which a document's name is sealed by its tenant's key."""
+    return f"document:{document_id}:name"
+
+
+def content_context(document_id: UUID) -> str:
+    """The context under which a document's content is sealed in object storage."""
+    return f"document:{document_id}:content"
+
 
 class DocumentState(StrEnum):
     """Where a document is on its way into the index."""
@@ -56,6 +73,14 @@ class AddDocument(Contract, frozen=True, kw_only=True, omit_defaults=True):
 
 class RemoveDocument(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """Remove a document, its chunks, vectors and stored content."""
+
+    document_id: UUID
+    base_id: UUID
+    tenant: UUID
+
+
+class RetryDocument(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """Take a document up again that failed."""
 
     document_id: UUID
     base_id: UUID

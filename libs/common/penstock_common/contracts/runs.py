@@ -13,6 +13,9 @@ import msgspec
 
 from penstock_common.contracts.base import Contract
 
+DEPTH_HEADER = "penstock-run-depth"
+"""HTTP header of what a run sends: how many runs stand above one that it would start there."""
+
 
 class RunState(StrEnum):
     """Where a run is. The last three are final."""

@@ -140,6 +140,8 @@ class ReadSchedules(Contract, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ScheduleList(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """Schedules."""
+    """Schedules; only where one was asked for by its id, with its input."""
 
     schedules: list[ScheduleShown] = []
+    total: int = 0
+    """How many the tenant has in all."""

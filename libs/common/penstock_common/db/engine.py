@@ -65,5 +65,6 @@ async def translated() -> AsyncIterator[None]:
         yield
     except Exception as error:
         if is_unavailable(error):
-            raise DatabaseUnavailable(str(error).splitlines()[0][:200]) from error
+            reason = str(error) or type(error).__name__
+            raise DatabaseUnavailable(reason.splitlines()[0][:200]) from error
         raise

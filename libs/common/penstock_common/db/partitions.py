@@ -15,6 +15,7 @@ from penstock_common.messaging.deadletter import describe
 
 log = structlog.get_logger()
 
+TURN = text("select pg_advisory_xact_lock(:lock, hashtext(:schema))")
 EVERY = 3600.0  # seconds; partitions exist a week ahead, so that a missed turn costs nothing
 
 
@@ -40,7 +41,7 @@ class Partitions:
     async def ensure(self) -> None:
         """Make those that are missing now."""
         async with translated(), self.database.engine.begin() as connection:
-            await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            await connection.execute(TURN, {"lock": LOCK, "schema": self.database.schema})
             await ensure_partitions(connection, self.database.schema, datetime.now(UTC).date())
 
     async def _repeat(self) -> None:

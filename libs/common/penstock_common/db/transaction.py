@@ -15,9 +15,10 @@ from penstock_common.db.engine import make_engine, translated
 from penstock_common.db.outbox import OutboxRow, insert_statement
 from penstock_common.ids import uuid7
 from penstock_common.messaging.delivery import DELIVERED
-from penstock_common.messaging.envelope import CONTEXT, Context, envelop
+from penstock_common.messaging.envelope import CONTEXT, envelop, inherited
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.topology import Topology
+from penstock_common.tracing.spans import Kind, leaf
 
 M = TypeVar("M", bound=Contract, default=Contract)
 Offer = Callable[[Sequence[OutboxRow]], None]
@@ -37,7 +38,7 @@ class Transaction(Generic[M]):
     def publish(self, message: Contract, *, message_id: str = "", because_of: Contract | None = None) -> None:
         """Publish once this transaction commits. `message_id` defaults to a new uuid7 and must begin with one."""
         cause = self.causes.get(id(because_of))
-        context = Context.of(cause.headers) if cause else CONTEXT.get()
+        context = inherited(cause) if cause else CONTEXT.get()
         topic = self.topology.topic(type(message))
         outgoing = envelop(message, topic, message_id=message_id, context=context)
         self.rows.append(OutboxRow(uuid7(), outgoing))
@@ -51,6 +52,7 @@ class Database:
         self.engine = make_engine(url, name=f"penstock-{schema}", pool_size=pool_size)
         self.offer: Offer = lambda rows: None
         self._insert_outbox = text(insert_statement(schema))
+        self._described = {"db.system.name": "postgresql", "db.namespace": schema}
 
     @asynccontextmanager
     async def transaction(self, messages: M | Sequence[M] = ()) -> AsyncIterator[Transaction[M]]:
@@ -61,16 +63,17 @@ class Database:
         """
         given = (messages,) if isinstance(messages, Contract) else messages
         rows: list[OutboxRow] = []
-        async with translated(), self.engine.begin() as connection:
-            incoming = deliveries_of(given)
-            seen = await inbox.insert(connection, self.schema, incoming) if incoming else set()
-            fresh = [m for i, m in enumerate(given) if i not in seen]
-            if given and not fresh:
-                raise inbox.AlreadyHandled
-            causes = {id(m): d for m, d in zip(given, incoming, strict=False)}
-            yield Transaction(connection, fresh, self.topology, causes, rows)
-            if rows:
-                await connection.execute(self._insert_outbox, columns_of(rows))
+        with leaf(f"transaction {self.schema}", Kind.CLIENT, self._described):
+            async with translated(), self.engine.begin() as connection:
+                incoming = deliveries_of(given)
+                seen = await inbox.insert(connection, self.schema, incoming) if incoming else set()
+                fresh = [m for i, m in enumerate(given) if i not in seen]
+                if given and not fresh:
+                    raise inbox.AlreadyHandled
+                causes = {id(m): d for m, d in zip(given, incoming, strict=False)}
+                yield Transaction(connection, fresh, self.topology, causes, rows)
+                if rows:
+                    await connection.execute(self._insert_outbox, columns_of(rows))
         self.offer(rows)
 
     @asynccontextmanager

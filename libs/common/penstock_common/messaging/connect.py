@@ -5,6 +5,7 @@ import time
 from urllib.parse import urlsplit
 
 from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.inspection import Inspector
 from penstock_common.messaging.ports import Bus, TopologyJob
 from penstock_common.messaging.topology import Topology
 from penstock_common.topology import PLATFORM
@@ -35,6 +36,17 @@ def make_topology_job(url: str) -> TopologyJob:
     from penstock_common.messaging.rabbit.topology import RabbitTopology  # noqa: PLC0415
 
     return RabbitTopology(url)
+
+
+def make_inspector(url: str) -> Inspector:
+    """Who looks at the bus behind a URL. Raises ValueError."""
+    if _scheme(url) in NATS:
+        from penstock_common.messaging.nats.inspection import NatsInspector  # noqa: PLC0415
+
+        return NatsInspector(url)
+    from penstock_common.messaging.rabbit.inspection import RabbitInspector  # noqa: PLC0415
+
+    return RabbitInspector(url)
 
 
 async def connect_bus(url: str, name: str, patience: float = PATIENCE) -> Bus:

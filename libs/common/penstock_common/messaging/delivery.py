@@ -15,6 +15,7 @@ from penstock_common.messaging.envelope import CONTEXT, Context
 from penstock_common.messaging.inflight import Inflight
 from penstock_common.messaging.ports import Incoming, Settler
 from penstock_common.messaging.topology import Consumer
+from penstock_common.tracing.messages import processing
 
 log = structlog.get_logger()
 
@@ -37,9 +38,13 @@ def delivery_was_repeated() -> bool:
 class AlreadyHandled(Exception):
     """Raised inside a handler whose messages were all handled before: the delivery is acknowledged."""
 
+    is_no_error = True
+
 
 class HandBack(Exception):
     """Raised by a handler that must not settle: deliver again after `delay` seconds, as nobody's fault."""
+
+    is_no_error = True
 
     def __init__(self, delay: float = 0.0) -> None:
         super().__init__(f"again in {delay} s")
@@ -120,17 +125,8 @@ class Delivery:
         delivered = DELIVERED.set((lane, messages))
         context = CONTEXT.set(Context.of(messages[0].headers))
         try:
-            for repeat in range(SERIALIZATION_RETRIES + 1):
-                try:
-                    await call(given)
-                except AlreadyHandled:
-                    return
-                except Exception as error:
-                    if repeat == SERIALIZATION_RETRIES or not is_serialization_failure(error):
-                        raise
-                    await asyncio.sleep(random.uniform(0, 0.01 * 2**repeat))  # noqa: S311 (jitter)
-                else:
-                    return
+            with processing(messages, lane):
+                await _persistently(call, given)
         finally:
             CONTEXT.reset(context)
             DELIVERED.reset(delivered)
@@ -181,6 +177,21 @@ class Delivery:
             await self.settler.ack(message)
             return
         await self.settler.bury(message, lane, attempts, reason)
+
+
+async def _persistently(call: Callable[[Any], Awaitable[None]], given: Any) -> None:
+    """Call, and repeat what PostgreSQL could not serialize."""
+    for repeat in range(SERIALIZATION_RETRIES + 1):
+        try:
+            await call(given)
+        except AlreadyHandled:
+            return
+        except Exception as error:
+            if repeat == SERIALIZATION_RETRIES or not is_serialization_failure(error):
+                raise
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**repeat))  # noqa: S311 (jitter)
+        else:
+            return
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -41,6 +41,12 @@ class Context:
         )
 
 
+def inherited(message: Incoming) -> Context:
+    """The context that messages caused by a delivery carry, in the span that handles it."""
+    context = Context.of(message.headers)
+    return replace(context, traceparent=message.traceparent) if message.traceparent else context
+
+
 CONTEXT: ContextVar[Context] = ContextVar("penstock_context", default=Context())  # noqa: B039 (frozen)
 
 
@@ -48,7 +54,7 @@ def envelop(
     message: Contract, topic: Topic, *, message_id: str = "", context: Context | None = None, source: str = ""
 ) -> Outgoing:
     """A contract as a message ready to go. The id defaults to a new uuid7; ids must begin with one."""
-    inherited = context or CONTEXT.get()
+    cause = context or CONTEXT.get()
     id_ = message_id or str(uuid7())
     headers = {
         "ce-specversion": "1.0",
@@ -62,10 +68,10 @@ def envelop(
     }
     tenant = getattr(message, "tenant", None)
     optional = {
-        TENANT: str(tenant) if isinstance(tenant, UUID) else inherited.tenant,
-        CORRELATION: inherited.correlation or headers["ce-subject"],
-        CAUSATION: inherited.causation,
-        TRACEPARENT: inherited.traceparent,
+        TENANT: str(tenant) if isinstance(tenant, UUID) else cause.tenant,
+        CORRELATION: cause.correlation or headers["ce-subject"],
+        CAUSATION: cause.causation,
+        TRACEPARENT: cause.traceparent,
     }
     headers |= {name: value for name, value in optional.items() if value}
     return Outgoing(topic.subject, topic.stream, id_, headers, encode(message, topic.wire))

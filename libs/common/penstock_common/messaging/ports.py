@@ -44,6 +44,8 @@ class Incoming:
     redelivered: bool = False
     """Whether an earlier delivery of it may have been begun, whatever became of that one."""
     settled: bool = field(default=False)
+    traceparent: str = ""
+    """The span that handles it; empty where none is made."""
     held_until: float = math.inf
     """CLOCK_BOOTTIME seconds until which no other process can have been given it; each `extend` moves it on."""
 

@@ -20,6 +20,7 @@ from penstock_common.messaging.nats.pull import SlotPull
 from penstock_common.messaging.nats.settler import NatsSettler
 from penstock_common.messaging.ports import Bound, Deliver, Front, Incoming, Outgoing, Receive, Settler, Subscription
 from penstock_common.messaging.topology import ACK_WAIT, Consumer, Topic, Topology
+from penstock_common.tracing.messages import answering, asking, sending
 
 if TYPE_CHECKING:
     from penstock_common.messaging.delivery import Delivery
@@ -53,7 +54,8 @@ class NatsBus:
 
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Store durably; returns once JetStream acknowledged. Raises BusUnavailable, MessageTooLarge."""
-        await self.connection.publish(message, timeout)
+        with sending(message) as leaving:
+            await self.connection.publish(leaving, timeout)
 
     def send(self, process: str, key: str, body: bytes) -> None:
         """Best effort, in order, to a process's inbox. Raises BusUnavailable if surely lost."""
@@ -73,7 +75,9 @@ class NatsBus:
         if not self.connected:
             raise BusUnavailable("NATS is disconnected")
         try:
-            return (await self.connection.client.request(topic.subject, body, timeout=timeout)).data
+            with asking(topic) as headers:
+                request = self.connection.client.request
+                return (await request(topic.subject, body, timeout, headers=dict(headers) or None)).data
         except NoRespondersError as error:
             raise NoAnswer(f"nobody listens for {topic.subject}") from error
         except TimeoutError as error:
@@ -85,16 +89,17 @@ class NatsBus:
         """Answer queries, many at once: one process of the owner each, or with `everyone` all hear it."""
 
         async def on(msg: Msg) -> None:
-            task = asyncio.create_task(self._answer(msg, answer))
+            task = asyncio.create_task(self._answer(topic, msg, answer))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
         return await self._subscribe(topic.subject, on, queue="" if everyone else topic.owner)
 
-    async def _answer(self, msg: Msg, answer: Answer) -> None:
+    async def _answer(self, topic: Topic, msg: Msg, answer: Answer) -> None:
         try:
-            if (body := await answer(msg.data)) is not None:
-                self.connection.post(msg.reply, body)
+            with answering(topic, msg.headers):
+                if (body := await answer(msg.data)) is not None:
+                    self.connection.post(msg.reply, body)
         except Exception as error:  # silence is an answer that the asking side bounds by time
             log.exception("query.unanswered", subject=msg.subject, reason=repr(error))
 

@@ -13,6 +13,7 @@ from penstock_common.messaging.rabbit.pulse import Pulse
 from penstock_common.messaging.rabbit.settler import RabbitSettler
 from penstock_common.messaging.rabbit.topology import absent
 from penstock_common.messaging.topology import Consumer, Topic, Topology
+from penstock_common.tracing.messages import asking, sending
 
 COMMANDS = "cmd."
 """A command needs its consumer's queue; an event may have none."""
@@ -52,9 +53,12 @@ class RabbitBus:
 
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Store durably; returns once every queue of the subject confirmed. Raises BusUnavailable."""
-        properties = wire.persistent(message.message_id, message.headers)
         command = message.subject.startswith(COMMANDS)
-        await self._publisher.publish(wire.EVENTS, message.subject, message.body, properties, timeout, routed=command)
+        with sending(message) as leaving:
+            properties = wire.persistent(message.message_id, leaving.headers)
+            await self._publisher.publish(
+                wire.EVENTS, message.subject, message.body, properties, timeout, routed=command
+            )
 
     def send(self, process: str, key: str, body: bytes) -> None:
         """Best effort, in order, to a process's inbox; nothing is stored. Raises BusUnavailable if surely lost."""
@@ -69,7 +73,8 @@ class RabbitBus:
 
     async def query(self, topic: Topic, body: bytes, timeout: float) -> bytes:
         """Ask the first process that answers. Raises NoAnswer after `timeout` seconds."""
-        return await self._asker.ask(topic, body, timeout)
+        with asking(topic) as headers:
+            return await self._asker.ask(topic, body, timeout, headers)
 
     async def answer(self, topic: Topic, answer: Answer, *, everyone: bool = False) -> Subscription:
         """Answer queries: one process of the service each, or with `everyone` all of them hear it; None is silence."""

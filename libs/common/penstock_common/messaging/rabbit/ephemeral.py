@@ -1,7 +1,7 @@
 """What is stored nowhere: inboxes, broadcasts, queries. Queues live as long as their process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import uuid4
 
 import structlog
@@ -15,8 +15,9 @@ from penstock_common.messaging.ports import Receive
 from penstock_common.messaging.rabbit.held import Held
 from penstock_common.messaging.rabbit.link import Link, unavailable
 from penstock_common.messaging.rabbit.publishing import Sender, checked
-from penstock_common.messaging.rabbit.wire import EVENTS, INBOXES, QUERIES, TRANSIENT, Properties
+from penstock_common.messaging.rabbit.wire import EVENTS, INBOXES, QUERIES, TRANSIENT, Properties, headers_of
 from penstock_common.messaging.topology import Topic
+from penstock_common.tracing.messages import answering as in_trace
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class Asker(Held):
         super().__init__(link, "queries", self._listen, confirms=True)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
 
-    async def ask(self, topic: Topic, body: bytes, timeout: float) -> bytes:
+    async def ask(self, topic: Topic, body: bytes, timeout: float, headers: Mapping[str, str]) -> bytes:
         """The first answer. Raises NoAnswer after `timeout` seconds, or at once where nobody answers the topic."""
         question = uuid4().hex
         answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -107,6 +108,7 @@ class Asker(Held):
             reply_to=REPLIES,
             message_id=question,
             correlation_id=question,
+            headers=dict(headers),
             delivery_mode=TRANSIENT,
             expiration=str(max(1, round(timeout * 1000))),
         )
@@ -144,7 +146,8 @@ def answering(link: Link, sender: Sender, topic: Topic, answer: Answer, *, every
     async def on_message(message: DeliveredMessage) -> None:
         question = message.header.properties
         try:
-            reply = await answer(message.body)
+            with in_trace(topic, headers_of(question)):
+                reply = await answer(message.body)
             if reply is not None and question.reply_to:
                 sender.send("", question.reply_to, reply, Properties(correlation_id=question.correlation_id))
         except Exception as error:
