@@ -1,4 +1,4 @@
-"""docs/asyncapi.json is the topology, as AsyncAPI 3.0."""
+"""The AsyncAPI 3.0 document is the topology."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,6 @@ from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
 from penstock_common.asyncapi import document
 from penstock_common.topology import PLATFORM
-from tests.contract.make_asyncapi import PATH, text
 
 DOCUMENT = document(PLATFORM, "1.2.3")
 
@@ -30,11 +29,6 @@ def resolved(reference: str) -> Any:
     for step in reference.removeprefix("#/").split("/"):
         part = part[step.replace("~1", "/").replace("~0", "~")]
     return part
-
-
-def test_the_file_is_what_the_topology_says() -> None:
-    """`python -m tests.contract.make_asyncapi` writes it; two runs give the same bytes."""
-    assert PATH.read_text() == text() == text()
 
 
 def test_it_reads_as_asyncapi() -> None:

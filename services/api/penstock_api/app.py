@@ -2,19 +2,36 @@
 
 from typing import Any
 
+from penstock_api.adapters.bases import IndexerBases
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.catalogue import Catalogue, Orders
+from penstock_api.adapters.discovery import InferenceDiscovery
 from penstock_api.adapters.generations import Limits, OpenGenerations, Outlets
+from penstock_api.adapters.hooks import HookTable
+from penstock_api.adapters.idempotency import IdempotencyKeys
 from penstock_api.adapters.key_store import KeyTable
 from penstock_api.adapters.keys import Keys
 from penstock_api.adapters.local_keys import local_keys
 from penstock_api.adapters.requests_log import RequestsLog
+from penstock_api.adapters.run_watch import RunWatch
+from penstock_api.adapters.runs import RunOrders
+from penstock_api.adapters.schedules import ScheduleOrders
+from penstock_api.adapters.tasks import TaskOrders
 from penstock_api.adapters.usage import BillingUsage
 from penstock_api.routes.admin import admin_router
 from penstock_api.routes.application import make_application
+from penstock_api.routes.base_documents import base_documents_router
+from penstock_api.routes.bases import bases_router
 from penstock_api.routes.chat import ChatCompletions
+from penstock_api.routes.discovery import discovery_router
+from penstock_api.routes.embeddings import CreateEmbeddings
+from penstock_api.routes.hooks import hooks_router
+from penstock_api.routes.ingress import ingress_router
 from penstock_api.routes.keys import keys_router
 from penstock_api.routes.models import models_router
+from penstock_api.routes.runs import runs_router
+from penstock_api.routes.schedules import schedules_router
+from penstock_api.routes.tasks import tasks_router
 from penstock_api.routes.usage import usage_router
 from penstock_api.settings import Settings
 from penstock_api.subscribers import Deps, router
@@ -26,6 +43,7 @@ from penstock_common.db.transaction import Database
 from penstock_common.ids import uuid7
 from penstock_common.messaging.connect import make_bus
 from penstock_common.messaging.runtime import Runtime
+from penstock_common.objects import LocalObjects
 from penstock_common.ops import ops_routes
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_common.topology import PLATFORM
@@ -45,19 +63,33 @@ class App:
         self.key_table = KeyTable(self.database)
         self.keys = Keys(self.key_table, self.bus, clock)
         self.catalogue = Catalogue(self.database, self.bus)
-        self.outlets = Outlets(RequestsLog(self.database), Cancels(self.database))
+        self.outlets = Outlets(RequestsLog(self.database), Cancels(self.database), IdempotencyKeys(self.database))
         sealer = Sealer(LocalKeyring(settings.keyring.path))
+        self.hooks = HookTable(self.database, sealer, clock)
+        schedules = ScheduleOrders(self.database, self.bus, sealer, clock)
+        self.run_watch = RunWatch(self.bus)
+        runs = RunOrders(self.database, self.bus, sealer, clock, self.run_watch)
+        tasks = TaskOrders(self.database, self.bus, sealer, clock)
         limits = Limits(settings.max_open, settings.answer_seconds)
         self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, limits)
         deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
+        bases = IndexerBases(self.bus, self.database, LocalObjects(settings.objects.path), sealer)
         self.asgi: Any = make_application(
-            ChatCompletions(self.keys, self.catalogue, self.generations),
+            [route(self.keys, self.catalogue, self.generations) for route in (ChatCompletions, CreateEmbeddings)],
             [
                 models_router(self.keys, self.catalogue),
                 usage_router(self.keys, BillingUsage(self.bus)),
                 keys_router(self.keys, self.keys),
                 admin_router(self.keys, self.catalogue, Orders(self.database)),
+                bases_router(self.keys, self.catalogue, bases),
+                base_documents_router(self.keys, bases),
+                discovery_router(self.keys, InferenceDiscovery(self.bus)),
+                schedules_router(self.keys, schedules, tasks, clock),
+                tasks_router(self.keys, tasks),
+                runs_router(self.keys, runs, tasks),
+                hooks_router(self.keys, self.hooks, tasks),
+                ingress_router(self.hooks, clock),
             ],
             ops_routes(self.checks),
             lambda: self.started,
@@ -79,7 +111,10 @@ class App:
         await self.catalogue.start()
         self.outlets.requests.start()
         self.outlets.cancels.start()
+        self.outlets.names.start()
+        self.hooks.start()
         await self.generations.start()
+        await self.run_watch.start()
         await self.runtime.start()
         self.started = True
 
@@ -87,10 +122,13 @@ class App:
         """Receive no more, write and publish what waits, disconnect."""
         await self.generations.stop()
         await self.runtime.stop(self.settings.stop_grace)
+        await self.run_watch.stop()
         await self.keys.stop()
         await self.catalogue.stop()
         await self.outlets.requests.stop()
         await self.outlets.cancels.stop()
+        await self.hooks.stop()
+        await self.outlets.names.stop()
         await self.relay.stop()
         await self.partitions.stop()
         await self.bus.close()

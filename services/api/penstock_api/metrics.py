@@ -16,3 +16,15 @@ OPEN = Gauge("penstock_chat_open", "Requests that wait for an answer or are bein
 REQUEST_ROWS_DROPPED = Counter(
     "penstock_request_rows_dropped", "Rows of api.requests given up while the database was away"
 )
+HOOK_DELIVERIES = Counter(
+    "penstock_hook_deliveries",
+    "Deliveries to webhooks by what became of them: taken, repeated, refused, invalid",
+    ["outcome"],
+)
+HTTP_REQUESTS = Counter("penstock_http_requests", "Requests by how they were answered", ["method", "route", "status"])
+HTTP_SECONDS = Histogram(
+    "penstock_http_request_seconds",
+    "From a request's head to the end of its answer, streams included",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)

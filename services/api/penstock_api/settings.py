@@ -21,6 +21,8 @@ class Settings(ServiceSettings):
 
     keyring: FolderSettings
     """The keys that seal text; shared with inference."""
+    objects: FolderSettings
+    """Where uploaded documents rest, sealed; shared with indexer."""
     bootstrap: BootstrapSettings = BootstrapSettings()
     max_open: int = Field(default=20_000, ge=1, le=1_000_000)
     """Requests that this process holds open at once; more are answered 503."""

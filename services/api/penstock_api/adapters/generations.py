@@ -3,13 +3,17 @@
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
 from penstock_api import metrics
 from penstock_api.adapters.cancels import Cancels
+from penstock_api.adapters.idempotency import Claim, IdempotencyKeys
 from penstock_api.adapters.open_generation import OpenGeneration
+from penstock_api.adapters.open_table import OpenTable
 from penstock_api.adapters.requests_log import RequestsLog
 from penstock_api.domain.errors import Busy, Stopping
 from penstock_api.ports.generations import Asked, Generation
@@ -20,16 +24,17 @@ from penstock_common.contracts.base import Decision, decode, encode
 from penstock_common.contracts.generation import CancelGeneration, FindRequest, GenerateText, OnDisconnect, RequestFound
 from penstock_common.contracts.stream import unpack
 from penstock_common.errors import BusUnavailable, ContractViolated, PenstockError
+from penstock_common.ids import time_of
 from penstock_common.messaging.ports import Bus, Subscription
 from penstock_common.sealing import Sealer
 from penstock_common.topology import FIND_REQUEST
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 PUBLISH_SECONDS = 1.8  # without the bus's word by then, the client hears 503 within two seconds
 LARGE_BODY = 256 * 1024  # bytes; sealing more than that would hold up the loop
-
-Table = dict[str, OpenGeneration]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Outlets:
 
     requests: RequestsLog
     cancels: Cancels
+    names: IdempotencyKeys
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,9 +60,9 @@ class OpenGenerations:
     def __init__(self, process: str, bus: Bus, sealer: Sealer, clock: Clock, outlets: Outlets, limits: Limits) -> None:
         self.process, self.bus, self.sealer, self.clock = process, bus, sealer, clock
         self.outlets, self.limits = outlets, limits
-        self._open: Table = {}
+        self._open = OpenTable()
         self._closing = False
-        self._recovery = Recovery(process, bus, self._open)
+        self._recovery = Recovery(process, bus, lambda: self._open)
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
@@ -74,21 +80,25 @@ class OpenGenerations:
         await asyncio.gather(*(s.stop() for s in self._subscriptions), return_exceptions=True)
 
     async def begin(self, asked: Asked) -> Generation:
-        """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge."""
+        """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge.
+
+        One that names a request of before by its idempotency key waits for that one's answer; raises
+        IdempotencyKeyReused where it is another request, DatabaseUnavailable.
+        """
         if self._closing:
             raise Stopping
         if len(self._open) >= self.limits.max_open:
             raise Busy
+        request_id = await self._named(asked) if asked.idempotency_key else asked.request_id
+        if request_id != asked.request_id:
+            return await self._attached(dataclasses.replace(asked, request_id=request_id))
         command = await self._command(asked)
-        outgoing = outgoing_of(command, asked.traceparent)
-        generation = OpenGeneration(command, self.limits.answer_seconds)
         if not self.bus.connected:
             self.outlets.requests.refused(command, self.clock.now())
             raise BusUnavailable
-        self._open[str(asked.request_id)] = generation
-        metrics.OPEN.inc()
+        generation = self._opened(OpenGeneration(command, self.limits.answer_seconds))
         try:
-            await self.bus.publish(outgoing, PUBLISH_SECONDS)
+            await self.bus.publish(outgoing_of(command, asked.traceparent), PUBLISH_SECONDS)
         except BaseException as error:
             self.end(generation)
             self._unaccepted(command, error)
@@ -96,10 +106,32 @@ class OpenGenerations:
         self.outlets.requests.accepted(command)
         return generation
 
+    async def _named(self, asked: Asked) -> UUID:
+        """The request that the idempotency key stands for."""
+        tenant = asked.tenant
+        key_mac = self.sealer.mac(tenant, asked.idempotency_key.encode())
+        body_mac = await beside_loop(len(asked.body) >= LARGE_BODY, lambda: self.sealer.mac(tenant, asked.body))
+        return await self.outlets.names.claim(Claim(tenant, key_mac, body_mac, asked.request_id))
+
+    async def _attached(self, asked: Asked) -> Generation:
+        """Wait for the answer of a request that was accepted before; it is published again if nobody knows of it."""
+        if not self.bus.connected:
+            raise BusUnavailable
+        command = await self._command(asked, time_of(asked.request_id))
+        generation = self._opened(OpenGeneration(command, self.limits.answer_seconds, repeated=True))
+        generation.unknown = 1
+        self._recovery.begin(generation)
+        return generation
+
+    def _opened(self, generation: OpenGeneration) -> OpenGeneration:
+        self._open.add(generation)
+        metrics.OPEN.inc()
+        return generation
+
     def end(self, generation: Generation) -> None:
         """The client has its answer, or nobody waits for it."""
         assert isinstance(generation, OpenGeneration)
-        if self._open.pop(str(generation.command.request_id), None):
+        if self._open.remove(generation):
             metrics.OPEN.dec()
         if generation.recovering:
             generation.recovering.cancel()
@@ -107,7 +139,8 @@ class OpenGenerations:
     def client_left(self, generation: Generation) -> None:
         """Nobody reads the answer any more: stop the generation, unless it was asked to go on."""
         assert isinstance(generation, OpenGeneration)
-        if generation.command.on_disconnect is OnDisconnect.CANCEL:
+        alone = len(self._open.of(str(generation.request_id))) == 1
+        if alone and generation.command.on_disconnect is OnDisconnect.CANCEL:
             self._cancel(generation.command, "the client left")
 
     def abandoned(self, generation: Generation) -> None:
@@ -125,21 +158,23 @@ class OpenGenerations:
     async def _find(self, body: bytes) -> bytes | None:
         """Answer only for what is open here."""
         request_id = decode(FindRequest, body).request_id
-        if str(request_id) not in self._open:
+        if request_id not in self._open:
             return None
         return encode(RequestFound(request_id=request_id, process=self.process))
 
     def _receive(self, key: str, body: bytes) -> None:
-        generation = self._open.get(key)
-        if generation is None:
+        waiting = self._open.of(key)
+        if not waiting:
             return
         try:
-            generation.feed(unpack(body))
+            frames = unpack(body)
         except ContractViolated as error:
             log.error("stream.unreadable", request_id=key, reason=error.message)
             return
-        if generation.gapped:
-            self._recovery.begin(generation)
+        for generation in waiting:
+            generation.feed(frames)
+            if generation.gapped:
+                self._recovery.begin(generation)
 
     def _unaccepted(self, command: GenerateText, error: BaseException) -> None:
         """No word came from the bus: it may have the request all the same, and nobody waits for its answer."""
@@ -150,10 +185,10 @@ class OpenGenerations:
     def _cancel(self, command: GenerateText, reason: str) -> None:
         self.outlets.cancels.add(CancelGeneration(request_id=command.request_id, tenant=command.tenant, reason=reason))
 
-    async def _command(self, asked: Asked) -> GenerateText:
+    async def _command(self, asked: Asked, accepted_at: datetime | None = None) -> GenerateText:
         now = self.clock.now()
         sealed, mac = await beside_loop(len(asked.body) >= LARGE_BODY, lambda: self._sealed(asked))
-        return GenerateText(
+        return asked.contract(
             request_id=asked.request_id,
             tenant=asked.tenant,
             key_id=asked.key_id,
@@ -163,7 +198,7 @@ class OpenGenerations:
             body_mac=mac,
             streamed=asked.streamed,
             reply_to=self.process,
-            accepted_at=now,
+            accepted_at=accepted_at or now,
             deadline=now + timedelta(seconds=self.limits.answer_seconds),
             on_disconnect=asked.on_disconnect,
             decisions=[*asked.decisions, Decision("accept", "interactive", self.process)],
@@ -174,6 +209,6 @@ class OpenGenerations:
         return self.sealer.seal(asked.tenant, context, asked.body), self.sealer.mac(asked.tenant, asked.body)
 
 
-async def beside_loop(beside: bool, work: Callable[[], tuple[bytes, str]]) -> tuple[bytes, str]:
+async def beside_loop(beside: bool, work: Callable[[], T]) -> T:
     """Run small work here, large work in a thread."""
     return await asyncio.to_thread(work) if beside else work()

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from uuid import UUID
 
 from penstock_api.domain.answer import Answer
 from penstock_api.domain.errors import ClientLeft
@@ -15,9 +16,9 @@ PATIENCE_SECONDS = 5.0  # beyond the deadline: the end of an expired request is 
 class OpenGeneration:
     """The answer so far, who waits for it, and when it is to be asked for again. Times are the loop's."""
 
-    def __init__(self, command: GenerateText, seconds: float) -> None:
+    def __init__(self, command: GenerateText, seconds: float, *, repeated: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
-        self.command = command
+        self.command, self.repeated = command, repeated
         self.answer = Answer(streamed=command.streamed)
         self.accepted_at: datetime = command.accepted_at
         self.until = self._loop.time() + seconds + PATIENCE_SECONDS
@@ -37,6 +38,11 @@ class OpenGeneration:
         self.check_at = self._loop.time() + SILENCE_SECONDS
         self.answer.feed(frames)
         self._notify()
+
+    @property
+    def request_id(self) -> UUID:
+        """The id under which it was accepted first."""
+        return self.command.request_id
 
     @property
     def gapped(self) -> bool:

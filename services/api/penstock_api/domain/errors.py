@@ -44,6 +44,13 @@ class ModelNotFound(PenstockError):
     fault = Fault.MISSING
 
 
+class ModelUnsuited(PenstockError):
+    """The model does something else; name one that serves this route."""
+
+    code = "api.model_unsuited"
+    fault = Fault.INVALID
+
+
 class Busy(PenstockError):
     """Too many requests are open in this process; try again shortly."""
 
@@ -90,7 +97,7 @@ class AnswerTooLong(PenstockError):
 
 
 class AnswerBroken(PenstockError):
-    """The engine's answer is not a chat completion; send the request again."""
+    """The engine's answer is not what was asked for; send the request again."""
 
     code = "api.answer_broken"
     fault = Fault.UNAVAILABLE

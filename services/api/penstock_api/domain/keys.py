@@ -23,6 +23,8 @@ class Scope(StrEnum):
     CHAT = "chat"
     USAGE = "usage:read"
     KEYS = "keys:write"
+    KNOWLEDGE_READ = "knowledge:read"
+    KNOWLEDGE_WRITE = "knowledge:write"
     ADMIN = "admin"
     ALL = "*"
 

@@ -9,8 +9,9 @@ from penstock_api.domain.errors import InvalidRequest
 from penstock_common.contracts.catalogue import CatalogueModel, RegisterModel
 from penstock_common.errors import Fault, PenstockError
 
-SIM = "sim"
-ENGINES = ("openai-compatible", "openai", "deepseek", "vllm", "ollama", "llamacpp", "tgi", SIM)
+BUILTIN = ("sim", "local")
+"""Engines without an address."""
+ENGINES = ("openai-compatible", "openai", "deepseek", "vllm", "ollama", "llamacpp", "tgi", *BUILTIN)
 NAME = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
@@ -43,7 +44,7 @@ def _problems(wanted: RegisterModel) -> Iterator[tuple[str, str]]:
         yield "engine", f"must be one of {', '.join(ENGINES)}"
     if wanted.secret and not SECRET.fullmatch(wanted.secret):
         yield "secret", "must be the name of an environment variable, never a key itself"
-    if wanted.engine != SIM and (problem := _url_problem(wanted.url)):
+    if wanted.engine not in BUILTIN and (problem := _url_problem(wanted.url)):
         yield "url", problem
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from penstock_api.domain.answer import Answer
 from penstock_common.contracts.base import Decision
-from penstock_common.contracts.generation import OnDisconnect
+from penstock_common.contracts.generation import GenerateText, OnDisconnect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,10 @@ class Asked:
     on_disconnect: OnDisconnect
     traceparent: str
     decisions: list[Decision]
+    contract: type[GenerateText] = GenerateText
+    """What inference is asked."""
+    idempotency_key: str = ""
+    """The client's own name for the request; empty for none."""
 
 
 class Generation(Protocol):
@@ -32,6 +36,12 @@ class Generation(Protocol):
 
     answer: Answer
     accepted_at: datetime
+    repeated: bool
+    """Whether it was asked before, under its idempotency key: the answer is the one of then."""
+
+    @property
+    def request_id(self) -> UUID:
+        """The id under which it was accepted first."""
 
     def leave(self) -> None:
         """The client went away."""
@@ -47,7 +57,11 @@ class Generations(Protocol):
     """The requests that this process holds open."""
 
     async def begin(self, asked: Asked) -> Generation:
-        """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge."""
+        """Accept a request: the bus has it. Raises Busy, Stopping, BusUnavailable, MessageTooLarge.
+
+        One that names a request of before by its idempotency key waits for that one's answer; raises
+        IdempotencyKeyReused where it is another request, DatabaseUnavailable.
+        """
 
     def end(self, generation: Generation) -> None:
         """The client has its answer, or nobody waits for it."""

@@ -1,4 +1,4 @@
-"""The HTTP application: the chat route first, the others behind FastAPI."""
+"""The HTTP application: the routes that inference answers first, the others behind FastAPI."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,32 +7,47 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from penstock_api.routes.chat import PATH, ChatCompletions
+from penstock_api.routes.answering import AnsweringRoute
+from penstock_api.routes.chat import PATH as CHAT_PATH
 from penstock_api.routes.chat_document import describe_chat
 from penstock_api.routes.edge import Edge
+from penstock_api.routes.embeddings import PATH as EMBEDDINGS_PATH
+from penstock_api.routes.embeddings_document import describe_embeddings
 from penstock_api.routes.http_errors import install_error_handlers
+from penstock_api.routes.reading import reading_routes
 
 DESCRIPTION = "An OpenAI-compatible gateway. The header `x-request-id` is the id under which a request is known."
 
 
 class Application(FastAPI):
-    """FastAPI, whose document also shows the route that it does not serve."""
+    """FastAPI, whose document also shows the routes that it does not serve."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document; made once."""
         known = self.openapi_schema is not None
         document = super().openapi()
         if not known:
-            describe_chat(document, PATH)
+            describe_chat(document, CHAT_PATH)
+            describe_embeddings(document, EMBEDDINGS_PATH)
         return document
 
 
 def make_application(
-    chat: ChatCompletions, routers: Sequence[APIRouter], ops: Sequence[BaseRoute], is_ready: Callable[[], bool]
+    hot: Sequence[AnsweringRoute[Any]],
+    routers: Sequence[APIRouter],
+    ops: Sequence[BaseRoute],
+    is_ready: Callable[[], bool],
 ) -> ASGIApp:
     """Everything that this service answers over HTTP."""
-    hot = Route(PATH, chat, methods=["POST"])
-    app = Application(title="Penstock", version="1", description=DESCRIPTION, routes=[hot, *ops], redoc_url=None)
+    routes = [Route(route.path, route, methods=["POST"]) for route in hot]
+    app = Application(
+        title="Penstock",
+        version="1",
+        description=DESCRIPTION,
+        routes=[*routes, *ops, *reading_routes()],
+        docs_url=None,
+        redoc_url=None,
+    )
     for router in routers:
         app.include_router(router)
     install_error_handlers(app)

@@ -40,8 +40,16 @@ EXAMPLE = {"model": "sim/fast", "messages": [{"role": "user", "content": "What i
 ON_DISCONNECT = {
     "name": "x-penstock-on-disconnect",
     "in": "header",
-    "description": "What becomes of the generation if its client leaves.",
+    "description": "What becomes of the generation if its client leaves. With an Idempotency-Key: `continue`.",
     "schema": {"enum": ["cancel", "continue"], "default": "cancel"},
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Your own name for this request, for 24 hours. Sent again with the same body, it gives the answer "
+    "of the first time, from its beginning, while that one runs and after, and is charged once; the header "
+    "`idempotent-replayed` marks it. After a failure it is a new request.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 STREAM = "Events of `chat.completion.chunk` objects, then `[DONE]`; an `error` event instead where it broke off."
 ERRORS = {
@@ -49,6 +57,7 @@ ERRORS = {
     401: "No valid API key was sent.",
     403: "The API key may not be used for this.",
     404: "There is no such model.",
+    409: "The Idempotency-Key was used for another request.",
     408: "The body did not arrive in time.",
     413: "The body is larger than 6 MB.",
     429: "The engine takes no more for now; `Retry-After` says when to try again.",
@@ -77,12 +86,13 @@ def describe_chat(document: dict[str, Any], path: str) -> None:
         "description": "As OpenAI's reference has it; members that are not listed here are passed to the engine.",
         "operationId": "create_chat_completion",
         "security": [{SCHEME: []}],
-        "parameters": [ON_DISCONNECT],
+        "parameters": [IDEMPOTENCY_KEY, ON_DISCONNECT],
         "requestBody": {"required": True, "content": {"application/json": body}},
-        "responses": {"200": answer} | {str(status): _error(meaning) for status, meaning in ERRORS.items()},
+        "responses": {"200": answer} | {str(status): error_response(meaning) for status, meaning in ERRORS.items()},
     }
     document["paths"][path] = {"post": operation}
 
 
-def _error(meaning: str) -> dict[str, Any]:
+def error_response(meaning: str) -> dict[str, Any]:
+    """A response with OpenAI's error object."""
     return {"description": meaning, "content": {"application/json": {"schema": OPENAI_ERROR}}}

@@ -7,11 +7,12 @@ from penstock_common.contracts.stream import Failure
 from penstock_common.errors import Fault
 
 MEANING = {
+    400: "What the route needs beside the body is missing.",
     401: "No valid API key was sent.",
     403: "The API key may not be used for this.",
     404: "There is no such thing, or it belongs to somebody else.",
     409: "It contradicts what exists.",
-    413: "The body is larger than 64 KiB.",
+    413: "The body is larger than the route takes; the sentence says how much that is.",
     422: "The request is not valid; the sentence names the field.",
     503: "The bus or the database is away; `Retry-After` says when to try again.",
     504: "The service that knows did not answer in time.",

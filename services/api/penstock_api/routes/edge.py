@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock_api.domain.errors import HeadersTooLarge, Starting
 from penstock_api.routes.http_errors import error_response
+from penstock_api.routes.traced import TRACED, in_trace
 from penstock_common.ids import uuid7
 
 MAX_HEADERS = 100
@@ -26,12 +27,13 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = scope.setdefault("state", {})["request_id"] = uuid7()
-        named = (b"x-request-id", str(request_id).encode())
+        state = scope.setdefault("state", {})
+        request_id = state["request_id"] = uuid7()
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), named]
+                named = str(state["request_id"]).encode()
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", named)]
             await send(message)
 
         app, path = self.app, scope["path"]
@@ -39,7 +41,10 @@ class Edge:
             app = error_response(HeadersTooLarge(), path, str(request_id))
         elif not self.is_ready() and path.startswith(NEED_STATE):
             app = error_response(Starting(), path, str(request_id))
-        await app(scope, receive, send_named)
+        if path.startswith(TRACED):
+            await in_trace(app, scope, receive, send_named)
+        else:
+            await app(scope, receive, send_named)
 
 
 def _headers_fit(headers: list[tuple[bytes, bytes]]) -> bool:

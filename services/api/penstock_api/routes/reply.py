@@ -29,10 +29,18 @@ class Reply:
         self._receive, self._send, self._path = receive, send, scope["path"]
         self._began = asyncio.get_running_loop().time()
         self._streaming = False
+        self._state = scope["state"]
+        self._marks: list[tuple[bytes, bytes]] = []
+
+    def answers(self, request_id: UUID, *, repeated: bool) -> None:
+        """Speak of this request: the one of before, where it is asked for once more."""
+        self.request_id = self._state["request_id"] = request_id
+        if repeated:
+            self._marks = [(b"idempotent-replayed", b"true")]
 
     async def whole(self, body: bytes) -> None:
         """Send a JSON body."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *self._marks]
         self.count(200)
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
@@ -41,7 +49,7 @@ class Reply:
         """Send the status of a stream: from here on failures are events."""
         metrics.FIRST_CHUNK.observe(asyncio.get_running_loop().time() - self._began)
         self._streaming = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self._marks]})
 
     async def stream(self, events: bytes) -> None:
         """Send events; returns when the client's reading made room for more."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock_api.domain.chat_request import chat_request
 from penstock_api.domain.errors import InvalidRequest
 from penstock_api.domain.strict_json import parse
-from penstock_api.domain.trace import continued
+from penstock_common.tracing.traceparent import continued
 
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 strings = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

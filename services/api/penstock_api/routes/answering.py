@@ -1,0 +1,207 @@
+"""What the routes share whose answer inference makes: the request is checked, accepted by the bus, and answered."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from penstock_api.domain.errors import (
+    AnswerLost,
+    ClientLeft,
+    InvalidRequest,
+    ModelNotFound,
+    ModelUnsuited,
+    Stopping,
+)
+from penstock_api.domain.idempotency import idempotency_key_of
+from penstock_api.domain.keys import Key
+from penstock_api.domain.keys import Scope as KeyScope
+from penstock_api.ports.catalogue import Models
+from penstock_api.ports.generations import Asked, Generation, Generations
+from penstock_api.ports.keys import Authenticator
+from penstock_api.routes.body import header, read_body
+from penstock_api.routes.reply import CLIENT_LEFT, Reply
+from penstock_common.contracts.base import Decision
+from penstock_common.contracts.catalogue import CatalogueModel
+from penstock_common.contracts.generation import GenerateText, OnDisconnect
+from penstock_common.contracts.stream import Ended
+from penstock_common.errors import PenstockError
+from penstock_common.messaging.envelope import CONTEXT
+
+log = structlog.get_logger()
+
+LARGE_BODY = 256 * 1024  # bytes; parsing more than that would hold up the loop
+
+KINDS = frozenset({"chat", "embeddings"})
+"""Capabilities that say which routes a model serves; of a model without any, its engine decides."""
+
+
+class AnyForm(Protocol):
+    """What is kept of a request while it is answered."""
+
+    @property
+    def model(self) -> str:
+        """As the client wrote it."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer comes in pieces."""
+
+
+F = TypeVar("F", bound=AnyForm)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Generic[F]):
+    """A request that may be answered."""
+
+    form: F
+    body: bytes
+    """What inference is given."""
+
+
+class AnsweringRoute(ABC, Generic[F]):
+    """A route as an ASGI application of its own: little else stands between the socket and the bus."""
+
+    path: ClassVar[str]
+    contract: ClassVar[type[GenerateText]] = GenerateText
+    capability: ClassVar[str]
+    """What a model must be able to do, where it is known what it can."""
+
+    def __init__(self, keys: Authenticator, models: Models, generations: Generations) -> None:
+        self.keys, self.models, self.generations = keys, models, generations
+
+    @abstractmethod
+    def check(self, body: bytes) -> Checked[F]:
+        """A body, checked. Raises InvalidRequest."""
+
+    @abstractmethod
+    async def relay(self, reply: Reply, generation: Generation, form: F) -> None:
+        """Answer the client. Raises ClientLeft and whatever ended the generation."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        reply = Reply(scope, receive, send)
+        if accepted := await self._accepted(scope, receive, reply):
+            await self._answer(reply, *accepted, receive)
+
+    async def _accepted(self, scope: Scope, receive: Receive, reply: Reply) -> tuple[F, Generation] | None:
+        """Have a request accepted, or tell why it is not. Its text is forgotten when this returns."""
+        try:
+            key, name, on_disconnect = self._admitted(scope)
+            body = await read_body(scope, receive)
+        except ClientLeft:
+            reply.count(CLIENT_LEFT)
+            return None
+        except PenstockError as error:
+            await reply.refuse(error)
+            return None
+        try:
+            checked = await self._checked(body)
+            form = checked.form
+            model = self._model(form.model)
+            reply.model = model.name
+            asked = Asked(
+                request_id=reply.request_id,
+                tenant=key.tenant,
+                key_id=key.id,
+                model=model.name,
+                catalogue_version=self.models.version,
+                body=checked.body,
+                contract=self.contract,
+                streamed=form.streamed,
+                on_disconnect=on_disconnect,
+                traceparent=CONTEXT.get().traceparent,
+                decisions=self._decisions(key, form.model, model),
+                idempotency_key=name,
+            )
+            generation = await self.generations.begin(asked)
+            reply.answers(generation.request_id, repeated=generation.repeated)
+            return form, generation
+        except PenstockError as error:
+            await reply.fail(error)
+            return None
+
+    async def _checked(self, body: bytes) -> Checked[F]:
+        """A large body is parsed beside the loop."""
+        return self.check(body) if len(body) < LARGE_BODY else await asyncio.to_thread(self.check, body)
+
+    def _admitted(self, scope: Scope) -> tuple[Key, str, OnDisconnect]:
+        key = self.keys.authenticate(header(scope, b"authorization"))
+        key.require(KeyScope.CHAT)
+        name = idempotency_key_of(header(scope, b"idempotency-key"))
+        # Who names a request means to come back for its answer.
+        usual = OnDisconnect.CONTINUE if name else OnDisconnect.CANCEL
+        return key, name, on_disconnect_of(header(scope, b"x-penstock-on-disconnect") or usual)
+
+    def _model(self, name: str) -> CatalogueModel:
+        model = self.models.resolve(name)
+        if model is None:
+            raise ModelNotFound(
+                f"The model `{name}` does not exist; GET /v1/models lists those that do.", param="model"
+            )
+        if KINDS.intersection(model.capabilities) and self.capability not in model.capabilities:
+            able = ", ".join(sorted(KINDS.intersection(model.capabilities)))
+            raise ModelUnsuited(
+                f"The model `{name}` serves {able}, not {self.capability}; name another one.", param="model"
+            )
+        return model
+
+    def _decisions(self, key: Key, asked: str, model: CatalogueModel) -> list[Decision]:
+        reason = "name" if asked == model.name else "alias"
+        return [
+            Decision("authenticate", "accepted", f"key {key.prefix}"),
+            Decision("resolve_model", model.name, reason, self.models.version),
+        ]
+
+    async def _answer(self, reply: Reply, form: F, generation: Generation, receive: Receive) -> None:
+        watching = asyncio.create_task(watch_client(receive, generation))
+        try:
+            async with asyncio.timeout(generation.seconds_left()):
+                await self.relay(reply, generation, form)
+        except ClientLeft:
+            reply.count(CLIENT_LEFT)
+            self.generations.client_left(generation)
+        except TimeoutError:
+            self.generations.lost(generation)
+            await reply.fail(AnswerLost())
+        except asyncio.CancelledError:  # the server stops, and its grace is over
+            self.generations.client_left(generation)
+            await reply.fail(Stopping())
+        except PenstockError as error:
+            self.generations.abandoned(generation)
+            await reply.fail(error)
+        except Exception as error:
+            log.exception("answer.crashed", request_id=str(reply.request_id))
+            self.generations.abandoned(generation)
+            await reply.fail(error)
+        finally:
+            watching.cancel()
+            self.generations.end(generation)
+
+
+def on_disconnect_of(value: str) -> OnDisconnect:
+    """What becomes of the generation if its client leaves. Raises InvalidRequest."""
+    try:
+        return OnDisconnect(value)
+    except ValueError as error:
+        raise InvalidRequest(
+            "The header x-penstock-on-disconnect is `cancel` or `continue`.", "x-penstock-on-disconnect"
+        ) from error
+
+
+async def watch_client(receive: Receive, generation: Generation) -> None:
+    """Notice at once that the client left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    generation.leave()
+
+
+async def ended(generation: Generation) -> Ended:
+    """Wait for the end. Raises ClientLeft and whatever kept it from succeeding."""
+    while not generation.answer.is_over:
+        await generation.changed()
+    return generation.answer.success()
