@@ -1,5 +1,7 @@
 """Calls of the running platform's HTTP API with the operator's key; every failure becomes a sentence."""
 
+import json
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -11,6 +13,7 @@ from penstock.platform.state import State, running
 from penstock_common.errors import Fault
 
 TIMEOUT = 10.0  # seconds
+EVENT_SECONDS = 40.0  # an open stream is never silent for longer
 
 
 class ApiUnreachable(PlatformError):
@@ -56,6 +59,11 @@ class Client:
     ) -> None:
         self._http.close()
 
+    @property
+    def base_url(self) -> str:
+        """Where the platform's API is reached on this machine, without a slash at the end."""
+        return str(self._http.base_url).rstrip("/")
+
     def get(self, path: str, **query: str | None) -> Any:
         """The decoded answer. Raises ApiUnreachable, ApiRefused."""
         return self._call("GET", path, params={k: v for k, v in query.items() if v is not None})
@@ -63,6 +71,26 @@ class Client:
     def post(self, path: str, body: Any) -> Any:
         """As `get`, with a JSON body."""
         return self._call("POST", path, json=body)
+
+    def put(self, path: str, body: Any) -> Any:
+        """As `post`."""
+        return self._call("PUT", path, json=body)
+
+    def events(self, path: str, after: int) -> Iterator[dict[str, Any]]:
+        """Server-sent events after an id: `id`, `event` and the decoded `data` of each. Raises as `get` does."""
+        query, patience = {"after": str(after)}, httpx.Timeout(TIMEOUT, read=EVENT_SECONDS)
+        try:
+            with self._http.stream("GET", path, params=query, timeout=patience) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise ApiRefused(explained(answer.json(), answer.status_code), answer.status_code)
+                yield from _events_of(answer.iter_lines())
+        except (httpx.HTTPError, ValueError) as error:
+            raise ApiUnreachable(f"{self._http.base_url} broke off ({error or type(error).__name__}).") from error
+
+    def upload(self, path: str, name: str, content: bytes) -> Any:
+        """As `get`, with a document as it is."""
+        return self._call("POST", path, params={"name": name}, content=content)
 
     def delete(self, path: str) -> Any:
         """As `get`."""
@@ -80,6 +108,17 @@ class Client:
         if answer.is_error:
             raise ApiRefused(explained(content, answer.status_code), answer.status_code)
         return content
+
+
+def _events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    event: dict[str, Any] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if not line and event:
+            yield {**event, "data": json.loads(event["data"])}
+            event = {}
+        elif name in ("id", "event", "data"):
+            event[name] = value
 
 
 def explained(content: Any, status: int) -> str:

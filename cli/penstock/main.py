@@ -4,7 +4,26 @@ import sys
 
 import typer
 
-from penstock.commands import down, keys, migrate, models, reconcile, run, status, topology, up, usage
+from penstock.commands import (
+    chat,
+    doctor,
+    down,
+    hooks,
+    kb,
+    keys,
+    logs,
+    migrate,
+    models,
+    reconcile,
+    run,
+    runs,
+    schedules,
+    status,
+    tasks,
+    topology,
+    up,
+    usage,
+)
 from penstock_common.errors import PenstockError
 
 INTERRUPTED = 130
@@ -13,13 +32,26 @@ app = typer.Typer(
     name="penstock",
     help="Penstock: model traffic that is metered, billed once and never lost.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up.up, status.status, down.down, usage.usage, reconcile.reconcile, migrate.migrate, run.run):
+COMMANDS = (
+    *(up.up, status.status, down.down, chat.chat, doctor.doctor, logs.logs),
+    *(usage.usage, reconcile.reconcile, migrate.migrate, run.run),
+)
+for command in COMMANDS:
     app.command()(command)
-for name, group in {"keys": keys.app, "models": models.app, "topology": topology.app}.items():
+GROUPS = {
+    "hooks": hooks.app,
+    "kb": kb.app,
+    "keys": keys.app,
+    "models": models.app,
+    "runs": runs.app,
+    "schedules": schedules.app,
+    "tasks": tasks.app,
+    "topology": topology.app,
+}
+for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 
 

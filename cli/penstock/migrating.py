@@ -1,5 +1,6 @@
 """Schemas brought to the code's head, each as the role that owns it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from penstock.platform.database import role_of
 from penstock.platform.errors import PlatformError
 from penstock.platform.folder import DataFolder
 from penstock.platform.state import running
+from penstock.roles import make_roles, named_passwords
 from penstock_common.db.heads import code_head, current_heads
 from penstock_common.db.migrate import upgrade
 
@@ -27,6 +29,13 @@ class Step:
         if (self.before or "") >= self.after:
             return f"{self.service} is at {self.before}"
         return f"{self.service} went from {self.before or 'nothing'} to {self.after}"
+
+
+async def urls_with_roles(data: Path | None, database: str | None) -> dict[str, str]:
+    """As `service_urls`, each service with a role of its own, made first. Raises NotRunning, PlatformError."""
+    admin, passwords = database or running(DataFolder.at(data)).database, named_passwords()
+    await make_roles(admin, passwords)
+    return {s: as_role(admin, role_of(s), passwords[s]) for s in SERVICES}
 
 
 def service_urls(data: Path | None, database: str | None) -> dict[str, str]:
@@ -48,9 +57,13 @@ def as_role(url: str, role: str, password: str) -> str:
     return parts._replace(netloc=f"{role}:{password}@{address}").geturl()
 
 
-async def migrate(urls: dict[str, str]) -> list[Step]:
-    """Migrate what is behind. Raises DatabaseUnavailable, PlatformError."""
-    return [await _migrate(service, url) for service, url in urls.items()]
+async def migrate(urls: dict[str, str], done: Callable[[], None] = lambda: None) -> list[Step]:
+    """Migrate what is behind; `done` is called after each service. Raises DatabaseUnavailable, PlatformError."""
+    steps = []
+    for service, url in urls.items():
+        steps.append(await _migrate(service, url))
+        done()
+    return steps
 
 
 async def _migrate(service: str, url: str) -> Step:

@@ -11,6 +11,14 @@ def migrate(
     database: Annotated[
         str | None, typer.Option(help="This database, as a role that owns the services' schemas or may make them.")
     ] = None,
+    roles: Annotated[
+        bool,
+        typer.Option(
+            "--roles",
+            help="First make each service's role and schema; needs a superuser, and each role's password in "
+            "PENSTOCK_PASSWORD_API and so on.",
+        ),
+    ] = False,
     data: Data = None,
 ) -> None:
     """Bring the schemas of all services to this version; two at once take turns.
@@ -20,6 +28,10 @@ def migrate(
     import asyncio  # noqa: PLC0415 (start-up time of other commands)
 
     from penstock import migrating  # noqa: PLC0415 (as above)
+    from penstock.progress import progress  # noqa: PLC0415 (as above)
 
-    for step in asyncio.run(migrating.migrate(migrating.service_urls(data, database))):
+    urls = asyncio.run(migrating.urls_with_roles(data, database)) if roles else migrating.service_urls(data, database)
+    with progress("migrating", len(urls)) as done:
+        steps = asyncio.run(migrating.migrate(urls, done))
+    for step in steps:
         typer.echo(str(step))

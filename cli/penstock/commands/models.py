@@ -8,7 +8,27 @@ import typer
 
 from penstock.commands.options import Data, Json
 
-app = typer.Typer(help="The models that the platform serves.", no_args_is_help=True)
+app = typer.Typer(help="The models that the platform serves, and the engines that it found.")
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: Json = False, data: Data = None) -> None:
+    """The models that the platform serves; without a command also which engines were found, and why not others."""
+    if context.invoked_subcommand is not None:
+        return
+    from penstock.client import Client  # noqa: PLC0415 (start-up time of other commands)
+    from penstock.found import DISCOVERY, print_found  # noqa: PLC0415 (as above)
+    from penstock.platform.folder import DataFolder  # noqa: PLC0415 (as above)
+    from penstock.served import MODELS  # noqa: PLC0415 (as above)
+
+    with Client.of(DataFolder.at(data)) as client:
+        shown, report = client.get(MODELS), client.get(DISCOVERY)
+    if as_json:
+        print(json.dumps(shown | {"discovery": report}))
+    else:
+        _show(shown["models"])
+        print()
+        print_found(report)
 
 
 @app.command()

@@ -7,13 +7,42 @@ import typer
 from penstock.commands.options import Data, Json
 
 
-def up(
+def collector(url: str | None) -> str | None:
+    """The base URL of a collector. Raises BadParameter."""
+    if url is None or url.startswith(("http://", "https://")):
+        return url
+    raise typer.BadParameter("a collector is named by its HTTP address, as in http://127.0.0.1:4318")
+
+
+def reachable(allowed: list[str] | None) -> list[str]:
+    """Hosts and networks that tools may call. Raises BadParameter."""
+    if not allowed:
+        return []
+    from penstock_common.guarded_http import Policy  # noqa: PLC0415 (start-up time of other commands)
+
+    try:
+        Policy.of(allowed)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from error
+    return allowed
+
+
+def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
     as_json: Json = False,
     data: Data = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; 8080 or the next free one.")] = None,
-    discover: Annotated[bool, typer.Option(help="Look for engines in the environment.")] = True,
+    discover: Annotated[bool, typer.Option(help="Look for engines, in the environment and on this machine.")] = True,
     bus: Annotated[str | None, typer.Option(help="Use this bus: nats://… or amqp://…")] = None,
     database: Annotated[str | None, typer.Option(help="Use this database: postgresql://…")] = None,
+    otlp: Annotated[
+        str | None, typer.Option(help="Send traces to this collector: http://127.0.0.1:4318", callback=collector)
+    ] = None,
+    allow_tool: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A host or network inside that tasks may call, such as 127.0.0.0/8; repeatable.", callback=reachable
+        ),
+    ] = None,
 ) -> None:
     """Start the whole platform and keep it running until Ctrl-C.
 
@@ -23,5 +52,7 @@ def up(
     from penstock.platform.supervisor import Options  # noqa: PLC0415 (start-up time of other commands)
     from penstock.platform.up import run_platform  # noqa: PLC0415 (as above)
 
-    options = Options(data=data, port=port, discover=discover, bus=bus, database=database)
+    options = Options(
+        data=data, port=port, discover=discover, bus=bus, database=database, otlp=otlp, tools=allow_tool or ()
+    )
     run_platform(options, as_json=as_json)

@@ -70,7 +70,7 @@ class DataFolder:
     def prepare(self, guest: Account | None = None) -> None:
         """Make the folder, open to a guest if there is one; raises PlatformError where that can't be."""
         if guest:
-            _check_reachable(self.root, guest)
+            check_reachable(self.root, guest)
         try:
             _make(self.root, 0o711 if guest else 0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
@@ -103,7 +103,8 @@ def _make(folder: Path, mode: int) -> None:
     folder.chmod(stat.S_IMODE(folder.stat().st_mode) | mode if known else mode)
 
 
-def _check_reachable(folder: Path, account: Account) -> None:
+def check_reachable(folder: Path, account: Account) -> None:
+    """Raise PlatformError where the account can't get to the folder."""
     for parent in reversed(folder.resolve().parents):
         if parent.exists() and not account.may_enter(parent):
             raise PlatformError(

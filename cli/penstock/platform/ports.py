@@ -52,12 +52,12 @@ def open_port(wanted: int | None, preferred: int = PREFERRED) -> socket.socket:
     if wanted < 1024 and os.geteuid() != 0:
         raise PlatformError(f"Port {wanted} is for root alone; choose one from 1024 to 65535.")
     raise PlatformError(
-        f"Port {wanted} is taken{_by_whom(wanted)}. Choose another --port, or leave it out for a free one."
+        f"Port {wanted} is taken{by_whom(wanted)}. Choose another --port, or leave it out for a free one."
     )
 
 
-def _by_whom(port: int) -> str:
-    """The process that listens there, where the system shows it."""
+def by_whom(port: int) -> str:
+    """` by process …` for the one that listens there, where the system shows it; else nothing."""
     for connection in psutil.net_connections("tcp"):
         listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         if listens and connection.pid:

@@ -3,13 +3,13 @@
 import textwrap
 from typing import Any
 
-SIMULATED = "sim/"
+BUILTIN = ("sim/", "local/")
 
 
 def greeting(facts: dict[str, Any]) -> str:
     """Addresses, key, models, and two ways to ask that can be pasted."""
     base, key, models = facts["base_url"], facts["api_key"], facts["models"]
-    model = next((each for each in models if not each.startswith(SIMULATED)), "sim/fast")
+    model = next((each for each in models if not each.startswith(BUILTIN)), "sim/fast")
     note = "" if model != "sim/fast" else SIMULATION_NOTE
     return GREETING.format(
         base=base, key=key, models="\n             ".join(models), model=model, note=note, data=facts["data"]

@@ -1,15 +1,18 @@
 """The services as programs of this machine."""
 
+import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.platform.credentials import Credentials, digest
 from penstock.platform.folder import DataFolder
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
+
+OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,10 @@ class Wiring:
     credentials: Credentials
     discover: bool
     log_format: str
+    otlp: str | None
+    """Where spans go."""
+    tools: Sequence[str] = ()
+    """Hosts and networks inside that tasks may call."""
 
     def port(self, service: str) -> int:
         """The TCP port of a service."""
@@ -54,7 +61,14 @@ class Wiring:
             "HTTP__PORT": str(self.port(service)),
             "HTTP__FD": str(self.listeners[service].fileno()),
             "LOG__FORMAT": self.log_format,
+            **self._traces(),
         }
+
+    def _traces(self) -> dict[str, str]:
+        if self.otlp is None:
+            return {}
+        headers = os.environ.get(OTLP_HEADERS)  # often a key: not for the command line
+        return {"TRACES__ENDPOINT": self.otlp} | ({"TRACES__HEADERS": headers} if headers else {})
 
     def _keyring(self) -> dict[str, str]:
         return {"KEYRING__PATH": str(self.folder.root / "keyring")}
@@ -76,6 +90,7 @@ class Wiring:
             "SECRETS__PATH": str(self.folder.root / "secrets"),
             "SIM__PATH": str(self.folder.root / "sim"),
             "DISCOVER": str(self.discover).lower(),
+            "LOOK__OWN_PORTS": f"[{self.port('api')}]",
         }
         if self.folder.models.exists():
             settings["MODELS_FILE"] = str(self.folder.models)
@@ -85,7 +100,7 @@ class Wiring:
         return {}
 
     def _worker(self) -> dict[str, str]:
-        return self._keyring()
+        return {**self._keyring(), "TOOLS__ALLOW": json.dumps(list(self.tools))}
 
     def _scheduler(self) -> dict[str, str]:
         return self._keyring()

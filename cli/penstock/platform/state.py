@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from penstock.platform.asking import get_json
+from penstock.platform.elsewhere import named_addresses
 from penstock.platform.errors import NotRunning
 from penstock.platform.files import read_json, write_json
 from penstock.platform.folder import DataFolder
@@ -31,7 +32,9 @@ class State:
 
 
 def running(folder: DataFolder) -> State:
-    """The platform that runs on the folder; raises NotRunning."""
+    """The platform that the environment names, else the one that runs on the folder; raises NotRunning."""
+    if named := named_addresses():
+        return State(data=str(folder.root), **named)
     if SUPERVISOR not in read_marks(folder.processes):
         raise NotRunning(f"No platform runs on {folder.root}. Start one with: make up (or penstock up)")
     content = read_json(folder.state)
@@ -47,9 +50,9 @@ def processes(folder: DataFolder) -> dict[str, list[int]]:
     return supervisor | {name: family(mark.pid) for name, mark in marks.items()}
 
 
-async def snapshot(folder: DataFolder) -> dict[str, Any]:
-    """The line that `up --json` and `status --json` print; raises NotRunning."""
-    state = running(folder)
+async def snapshot(folder: DataFolder, started: State | None = None) -> dict[str, Any]:
+    """The line that `up --json` prints of what it started, and `status --json` of `running`; raises NotRunning."""
+    state = started or running(folder)
     return {
         "base_url": state.base_url,
         "api_key": state.api_key,

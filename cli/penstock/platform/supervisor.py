@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,10 @@ class Options:
     data: Path | None = None
     port: int | None = None
     discover: bool = True
+    tools: Sequence[str] = ()
     bus: str | None = None
     database: str | None = None
+    otlp: str | None = None
 
 
 class Supervisor:
@@ -103,6 +105,8 @@ class Supervisor:
             listeners=self._listeners,
             credentials=load_credentials(self._folder),
             discover=self._options.discover,
+            tools=self._options.tools,
+            otlp=self._options.otlp,
             log_format="console" if sys.stderr.isatty() else "json",
         )
 

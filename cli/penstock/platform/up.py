@@ -53,8 +53,7 @@ async def _run(folder: DataFolder, options: Options, console: Console, *, as_jso
 
 
 async def _start(supervisor: Supervisor, folder: DataFolder, *, as_json: bool) -> None:
-    await supervisor.start()
-    facts = await snapshot(folder)
+    facts = await snapshot(folder, await supervisor.start())
     with contextlib.suppress(BrokenPipeError):  # whoever wanted to know has left; the platform stays
         sys.stdout.write(f"{json.dumps(facts)}\n" if as_json else greeting(facts))
         sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""The logs of a platform's processes, read as one."""

@@ -1,0 +1,1 @@
+"""`penstock doctor` and the faults that it has to find."""
