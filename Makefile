@@ -1,15 +1,16 @@
 # The front door. `make help` lists what it can do; `make up` and `make test` are all that a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fmt lock bench clean bootstrap
+.PHONY: help up down test test-compose check fmt lock bench race clean bootstrap \
+  example-monitoring example-github example-handbook
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
-CODE := libs services cli
+CODE := libs services cli examples
 MEMBERS := libs/common services/api services/inference services/billing services/worker services/scheduler services/indexer cli
 PACKAGES := penstock-common penstock-api penstock-inference penstock-billing \
   penstock-worker penstock-scheduler penstock-indexer penstock
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 bootstrap: ## set up .venv (the other targets do it by themselves)
 	@bin/bootstrap
@@ -22,6 +23,9 @@ down: bootstrap ## stop the platform
 
 test: bootstrap ## run every test on real servers; options in ARGS="-k name"
 	@exec $(BIN)/pytest -n 2 --dist loadgroup --timeout 300 $(ARGS)
+
+test-compose: bootstrap ## build the images and run the stack in containers, on both buses (Docker, or podman as root)
+	@exec $(BIN)/pytest --timeout 1800 tests/compose/stack.py $(ARGS)
 
 check: bootstrap ## formatting, lint, types, imports
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }
@@ -41,6 +45,13 @@ lock: bootstrap ## resolve requirements.lock anew
 
 bench: bootstrap ## measure CPU, latency and memory beside a mock engine (needs Go)
 	@exec $(BIN)/python bench/run $(ARGS)
+
+race: bootstrap ## measure LiteLLM beside Penstock and put the table into the README (needs Go; 8 minutes)
+	@exec $(BIN)/python bench/race $(ARGS)
+
+example-monitoring: ## run an example; so do example-github and example-handbook (examples/README.md)
+example-monitoring example-github example-handbook: bootstrap
+	@exec $(BIN)/python -m examples.$(@:example-%=%) $(ARGS)
 
 clean: ## remove what can be made again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench/.build
