@@ -11,7 +11,8 @@ import pytest
 
 from tests.support import servers
 from tests.support.databases import Databases, temporary_database, temporary_platform
-from tests.support.keeper import Keeper, shared_url, virtual_host
+from tests.support.keeper import Keeper, begin_ahead, shared_url, virtual_host
+from tests.support.llama_build import llama_program
 
 Start = Callable[[servers.Server], servers.Server]
 KEEPER = pytest.StashKey[Keeper]()
@@ -22,6 +23,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.stash[KEEPER] = Keeper()
         config.stash[KEEPER].start()
+
+
+@pytest.hookimpl(trylast=True)  # when -k and -m have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of the real engine come last, and its build begins now."""
+
+    def is_late(item: pytest.Item) -> bool:
+        return "llama_built" in getattr(item, "fixturenames", ())
+
+    items.sort(key=is_late)
+    if any(map(is_late, items)) and not config.option.collectonly:
+        begin_ahead("llama")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -105,3 +118,17 @@ def private_server() -> Iterator[Start]:
             return server.start()
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def llama_built() -> Path:
+    """llama.cpp's server program, once its build is done; tests that ask for it run last."""
+    return llama_program()
+
+
+@pytest.fixture(scope="session")
+def llama(llama_built: Path) -> Iterator[servers.Server]:
+    """A running llama.cpp with the tiny model, for the tests that leave it alive."""
+    server = servers.llama_server(llama_built).start()
+    yield server
+    server.dispose()

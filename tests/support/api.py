@@ -38,6 +38,7 @@ def settings(database_url: str, bus_url: str, keyring: Path, *, admin: str = ADM
         database=DatabaseSettings(url=database_url),
         http=HttpSettings(port=0),
         keyring=FolderSettings(path=keyring),
+        objects=FolderSettings(path=keyring.parent / "objects"),
         bootstrap=BootstrapSettings(user_key_sha256=digest_of(USER).hex(), admin_key_sha256=digest_of(admin).hex()),
         stop_grace=1.0,
     )

@@ -42,14 +42,24 @@ class Chat:
         return await self.client.post("/v1/chat/completions", json=body, headers=bearer(USER) | (headers or {}))
 
 
+@dataclass
+class ApiProcess:
+    """An api process and its socket."""
+
+    app: App
+    url: str
+    server: HttpServer
+
+
 @asynccontextmanager
-async def chat_process(databases: Databases, bus_url: str, keyring: Path, **settings: Any) -> AsyncIterator[Chat]:
-    """Start one, with one model in its catalogue."""
+async def api_process(databases: Databases, bus_url: str, keyring: Path, **settings: Any) -> AsyncIterator[ApiProcess]:
+    """Start one."""
     given = Settings(
         bus=BusSettings(url=SecretStr(bus_url)),
         database=DatabaseSettings(url=SecretStr(databases.services["api"])),
         http=HttpSettings(port=0),
         keyring=FolderSettings(path=keyring),
+        objects=FolderSettings(path=keyring.parent / "objects"),
         bootstrap=BootstrapSettings(user_key_sha256=digest_of(USER).hex(), admin_key_sha256=digest_of(ADMIN).hex()),
         stop_grace=1,
         **settings,
@@ -58,14 +68,26 @@ async def chat_process(databases: Databases, bus_url: str, keyring: Path, **sett
     await apply_topology(bus_url)
     await app.connect()
     await app.start()
-    app.catalogue.take(CATALOGUE)
     server = HttpServer(http_config(app.asgi, given))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    async with fake_inference(bus_url, keyring) as inference, httpx.AsyncClient(base_url=url, timeout=20) as client:
-        yield Chat(app, url, inference, client, server)
-    server.should_exit = True
-    await serving
-    await app.stop()
+    try:
+        yield ApiProcess(app, url, server)
+    finally:
+        server.should_exit = True
+        await serving
+        await app.stop()
+
+
+@asynccontextmanager
+async def chat_process(databases: Databases, bus_url: str, keyring: Path, **settings: Any) -> AsyncIterator[Chat]:
+    """Start one beside a fake inference, with one model in its catalogue."""
+    async with (
+        api_process(databases, bus_url, keyring, **settings) as api,
+        fake_inference(bus_url, keyring) as inference,
+        httpx.AsyncClient(base_url=api.url, timeout=20) as client,
+    ):
+        api.app.catalogue.take(CATALOGUE)
+        yield Chat(api.app, api.url, inference, client, api.server)

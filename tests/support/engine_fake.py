@@ -13,6 +13,12 @@ import msgspec
 
 FORBIDDEN = {"cookie", "x-request-id", "x-forwarded-for", "openai-organization", "proxy-authorization"}
 
+NEEDED = {
+    "/v1/chat/completions": ("model", "messages", "stream"),
+    "/v1/embeddings": ("model", "input", "encoding_format"),
+}
+"""Members without which the engine takes no request, by path."""
+
 
 class End(StrEnum):
     """How an answer ends."""
@@ -22,6 +28,10 @@ class End(StrEnum):
     """The connection closes without the end of the body."""
     HANG = "hang"
     """Nothing more comes, and nothing closes."""
+    LEAVE = "leave"
+    """The connection closes right after a whole answer that did not announce it."""
+    SILENT = "silent"
+    """The connection closes without a byte of an answer, after the pieces' pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +135,18 @@ def refusal(asked: Asked) -> Answer | None:
     if asked.path == "/v1/models":
         return None
     wrong = [name for name in FORBIDDEN if name in asked.headers]
-    wrong += [name for name in ("model", "messages", "stream") if name not in asked.body]
-    if asked.path != "/v1/chat/completions" or asked.headers.get("content-type") != "application/json":
+    needed = NEEDED.get(asked.path, ())
+    wrong += [name for name in needed if name not in asked.body]
+    if not needed or asked.headers.get("content-type") != "application/json":
         wrong.append("path or content type")
     return error(400, f"the test's engine refuses {wrong}") if wrong else None
 
 
 async def send(answer: Answer, writer: asyncio.StreamWriter) -> None:
     """Send an answer, piece by piece, as a chunked body."""
+    if answer.end is End.SILENT:
+        await asyncio.sleep(sum(piece for piece in answer.pieces if isinstance(piece, float)))
+        return
     head = {"content-type": answer.kind, "transfer-encoding": "chunked", **answer.headers}
     lines = [f"HTTP/1.1 {answer.status} Said", *(f"{name}: {value}" for name, value in head.items()), "", ""]
     writer.write("\r\n".join(lines).encode())
@@ -142,7 +156,7 @@ async def send(answer: Answer, writer: asyncio.StreamWriter) -> None:
             continue
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         await writer.drain()
-    if answer.end is End.DONE:
+    if answer.end in (End.DONE, End.LEAVE):
         writer.write(b"0\r\n\r\n")
     await writer.drain()
     if answer.end is End.HANG:

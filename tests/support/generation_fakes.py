@@ -212,6 +212,7 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.script: list[Step] = []
         self.calls: list[EngineCall] = []
+        self.embedded: list[EngineCall] = []
         self.ended = 0
         """Calls that are over, however they ended."""
         self.called = asyncio.Event()
@@ -231,6 +232,11 @@ class ScriptedEngine:
             return [step async for step in self._played(call) if isinstance(step, WholeAnswer)][-1]
         finally:
             self.ended += 1
+
+    async def embed(self, call: EngineCall) -> WholeAnswer:
+        """The script's answer."""
+        self.embedded.append(call)
+        return await self.complete(call)
 
     async def _played(self, call: EngineCall) -> AsyncGenerator[Step, None]:
         self.calls.append(call)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from penstock_common.messaging.connect import apply_topology
 from penstock_common.service import patiently
@@ -12,8 +13,8 @@ from tests.support.databases import Databases
 
 
 @asynccontextmanager
-async def inference_process(databases: Databases, bus_url: str, folder: Path) -> AsyncIterator[App]:
-    """An inference service that works; the keyring is `folder/keyring`."""
+async def inference_process(databases: Databases, bus_url: str, folder: Path, **more: Any) -> AsyncIterator[App]:
+    """An inference service that works; the keyring is `folder/keyring`; `more` are settings of its own."""
     await apply_topology(bus_url)
     settings = Settings.model_validate(
         {
@@ -24,6 +25,7 @@ async def inference_process(databases: Databases, bus_url: str, folder: Path) ->
             "secrets": {"path": folder / "secrets"},
             "sim": {"path": folder / "sim"},
             "stop_grace": 0.5,
+            **more,
         }
     )
     app = App(settings)

@@ -1,7 +1,11 @@
 """Servers that all workers of one test run share: started when first asked for, ended with the run."""
 
+import contextlib
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,9 +19,12 @@ from tests.support.containers import RabbitContainer, docker_answers
 from tests.support.rabbitmq import ask
 from tests.support.servers import Server, shared_server
 
+ROOT = Path(__file__).parents[2]
 SOCKET = "PENSTOCK_TEST_KEEPER"
 GIVEN = "PENSTOCK_TEST_{}_URL"
 FAILED = "failed: "
+AHEAD = {"llama": "tests.support.llama_build"}
+"""Modules that make in minutes what some tests need, by what it is called."""
 ALL_RIGHTS = b'{"configure": ".*", "write": ".*", "read": ".*"}'
 
 
@@ -28,11 +35,21 @@ def shared_url(kind: str) -> str:
     """
     if given := os.environ.get(GIVEN.format(kind.upper())):
         return given
-    with Client(os.environ[SOCKET], "AF_UNIX") as connection:
-        connection.send(kind)
-        answer: str = connection.recv()
+    answer = _asked(kind)
     if answer.startswith(FAILED):
         raise RuntimeError(answer.removeprefix(FAILED))
+    return answer
+
+
+def begin_ahead(name: str) -> None:
+    """Have one of AHEAD made in the background, once a run. Whoever needs it waits for it by its lock."""
+    _asked(name)
+
+
+def _asked(question: str) -> str:
+    with Client(os.environ[SOCKET], "AF_UNIX") as connection:
+        connection.send(question)
+        answer: str = connection.recv()
     return answer
 
 
@@ -62,6 +79,7 @@ class Keeper(threading.Thread):
         self._home = Path(tempfile.mkdtemp(prefix="penstock-run-"))
         self._listener = Listener(str(self._home / "socket"), "AF_UNIX")
         self._servers: dict[str, Server | RabbitContainer] = {}
+        self._ahead: dict[str, subprocess.Popen[bytes]] = {}
         os.environ[SOCKET] = str(self._home / "socket")
 
     def run(self) -> None:
@@ -83,10 +101,18 @@ class Keeper(threading.Thread):
         self.join()
         for server in self._servers.values():
             server.dispose()
+        for making in self._ahead.values():
+            with contextlib.suppress(ProcessLookupError):  # it is done
+                os.killpg(making.pid, signal.SIGKILL)
+            making.wait()
         self._listener.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _answer(self, kind: str) -> str:
+        if kind in AHEAD:
+            if kind not in self._ahead:
+                self._ahead[kind] = in_background(AHEAD[kind])
+            return ""
         try:
             if kind not in self._servers:
                 in_container = kind == "rabbitmq" and docker_answers()
@@ -98,3 +124,10 @@ class Keeper(threading.Thread):
             return server.url
         url = getattr(server.kind, "maintenance_url", server.url)
         return f"{url} {getattr(server.kind, 'api', '')}".strip()
+
+
+def in_background(module: str) -> "subprocess.Popen[bytes]":
+    """Run a module in a process group of its own. It prints into nothing: who needs the result meets the failure."""
+    command = [sys.executable, "-m", module]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=ROOT, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)

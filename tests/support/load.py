@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -24,10 +26,17 @@ class Told:
 class Crowd:
     """Clients in threads, each asking again and again, half of them streaming."""
 
-    def __init__(self, platform: Platform, clients: int = 8, model: str = "sim/fast") -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        clients: int = 8,
+        model: str = "sim/fast",
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`members` are added to the body of each request."""
         self.url = f"{platform.info['base_url']}/v1/chat/completions"
         self.headers = {"authorization": f"Bearer {platform.info['api_key']}"}
-        self.model, self.told, self._stop = model, Told(), threading.Event()
+        self.members, self.told, self._stop = {"model": model, **(members or {})}, Told(), threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask_on, args=(n,), daemon=True) for n in range(clients)]
 
@@ -54,7 +63,7 @@ class Crowd:
                     time.sleep(0.05)
 
     def _ask(self, client: httpx.Client, question: str, *, stream: bool) -> None:
-        body = {"model": self.model, "stream": stream, "messages": [{"role": "user", "content": question}]}
+        body = {**self.members, "stream": stream, "messages": [{"role": "user", "content": question}]}
         began = time.monotonic()
         response = client.post(self.url, json=body)
         seconds = time.monotonic() - began

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
+from tests.support.cache import cache_folder
 
 LIBRARIES = """
 asn1 base crypto eldap ftp inets mnesia os-mon parsetools public-key
@@ -141,9 +142,8 @@ def rabbitmq_home() -> Path:
     """The root folder of an installation; raises RabbitMissing with what to do where there is none."""
     if any(Path("/").glob(SCRIPTS)) and shutil.which("erl"):
         return Path("/")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penstock"
+    cache = cache_folder()
     root = cache / "rabbitmq"
-    cache.mkdir(parents=True, exist_ok=True)
     with (cache / "rabbitmq.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not root.exists():

@@ -19,6 +19,7 @@ from penstock.platform.nats import NatsServer
 from penstock.platform.ports import free_ports
 from penstock.platform.postgres import PostgresServer
 from penstock.platform.program import Program
+from tests.support.llama import LlamaServer
 from tests.support.rabbitmq import RabbitServer, rabbitmq_home
 
 PASSWORD = "secret-of-a-test"
@@ -159,6 +160,13 @@ def rabbitmq_server() -> Server:
     port, management, distribution, names = free_ports(4)
     broker = RabbitServer(home / "server", rabbitmq_home(), port, management, distribution, names)
     return Server(broker, home)
+
+
+def llama_server(built: Path) -> Server:
+    """llama.cpp's server with the tiny model, not yet started; `built` is its program."""
+    home = scratch_folder("llama")
+    (port,) = free_ports(1)
+    return Server(LlamaServer(home / "server", built, port), home)
 
 
 def shared_server(kind: str) -> Server:

@@ -1,0 +1,34 @@
+"""An indexer that dies of SIGKILL once a statement with this text was executed, before what follows it.
+
+Run as `python -m tests.support.dying_indexer FRAGMENT SETTINGS`, the settings as JSON.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from sqlalchemy import event
+
+from penstock_indexer.app import build
+from penstock_indexer.settings import Settings
+
+
+async def main(fragment: str, settings: str) -> None:
+    """Work until the statement comes."""
+    app = build(Settings.model_validate(json.loads(settings)))
+
+    def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if fragment in statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(app.foundation.database.engine.sync_engine, "after_cursor_execute", executed)
+    await app.connect()
+    await app.start()
+    await asyncio.sleep(120)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
