@@ -36,12 +36,8 @@ from penstock_api.routes.usage import usage_router
 from penstock_api.settings import Settings
 from penstock_api.subscribers import Deps, router
 from penstock_common.clock import SystemClock
-from penstock_common.db.heads import require_schema
-from penstock_common.db.partitions import Partitions
-from penstock_common.db.relay import Relay
-from penstock_common.db.transaction import Database
+from penstock_common.foundation import Foundation
 from penstock_common.ids import uuid7
-from penstock_common.messaging.connect import make_bus
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.objects import LocalObjects
 from penstock_common.ops import ops_routes
@@ -54,12 +50,9 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.started = settings, False
-        self.url = settings.database.url.get_secret_value()
         clock, process = SystemClock(), f"api-{uuid7().hex}"
-        self.bus = make_bus(settings.bus.url.get_secret_value(), "api")
-        self.database = Database(self.url, "api", PLATFORM, pool_size=settings.database.pool_size)
-        self.partitions = Partitions(self.database)
-        self.relay = Relay(self.database, self.bus, "api")
+        self.foundation = Foundation("api", settings)
+        self.bus, self.database = self.foundation.bus, self.foundation.database
         self.key_table = KeyTable(self.database)
         self.keys = Keys(self.key_table, self.bus, clock)
         self.catalogue = Catalogue(self.database, self.bus)
@@ -97,16 +90,13 @@ class App:
 
     async def connect(self) -> None:
         """Reach the bus and the schema; may be repeated."""
-        if not self.bus.connected:
-            await self.bus.connect()
-        await require_schema(self.url, "api")
+        await self.foundation.connect()
 
     async def start(self) -> None:
         """Load what requests are checked against, then receive."""
         bootstrap = self.settings.bootstrap
         await self.key_table.ensure(local_keys(bootstrap.user_key_sha256, bootstrap.admin_key_sha256))
-        await self.partitions.start()
-        await self.relay.start()
+        await self.foundation.start()
         await self.keys.start()
         await self.catalogue.start()
         self.outlets.requests.start()
@@ -129,19 +119,12 @@ class App:
         await self.outlets.cancels.stop()
         await self.hooks.stop()
         await self.outlets.names.stop()
-        await self.relay.stop()
-        await self.partitions.stop()
-        await self.bus.close()
-        await self.database.close()
+        await self.foundation.stop()
 
     async def checks(self) -> dict[str, bool]:
         """Whether each dependency answers now; without a catalogue there is no model to serve."""
-        return {
-            "started": self.started,
-            "catalogue": self.catalogue.version > 0,
-            "bus": self.bus.connected,
-            "database": await self.database.reachable(),
-        }
+        own = {"started": self.started, "catalogue": self.catalogue.version > 0}
+        return own | await self.foundation.checks()
 
 
 def build(settings: Settings) -> App:

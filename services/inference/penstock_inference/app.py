@@ -5,12 +5,8 @@ from typing import Any
 from starlette.applications import Starlette
 
 from penstock_common.clock import SystemClock
-from penstock_common.db.heads import require_schema
-from penstock_common.db.partitions import Partitions
-from penstock_common.db.relay import Relay
-from penstock_common.db.transaction import Database
+from penstock_common.foundation import Foundation
 from penstock_common.ids import uuid7
-from penstock_common.messaging.connect import make_bus
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.ops import ops_routes
 from penstock_common.sealing import LocalKeyring, Sealer
@@ -38,13 +34,10 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.started = settings, False
-        self.url = settings.database.url.get_secret_value()
         clock, process = SystemClock(), f"inference-{uuid7().hex}"
-        self.bus = make_bus(settings.bus.url.get_secret_value(), "inference")
-        self.database = Database(self.url, "inference", PLATFORM, pool_size=settings.database.pool_size)
+        self.foundation = Foundation("inference", settings)
+        self.bus, self.database = self.foundation.bus, self.foundation.database
         sealer = Sealer(LocalKeyring(settings.keyring.path))
-        self.partitions = Partitions(self.database)
-        self.relay = Relay(self.database, self.bus, "inference")
         self.writer = EndWriter(self.database)
         places, secrets = settings.places(), Secrets(settings.secrets.path, sealer)
         watched = frozenset(place.url for place in places)
@@ -78,15 +71,12 @@ class App:
 
     async def connect(self) -> None:
         """Reach the bus and the schema; may be repeated."""
-        if not self.bus.connected:
-            await self.bus.connect()
-        await require_schema(self.url, "inference")
+        await self.foundation.connect()
 
     async def start(self) -> None:
         """Hear, relay and receive."""
-        await self.partitions.start()
         self.writer.start()
-        await self.relay.start()
+        await self.foundation.start()
         await self.catalogue.start()
         self.local.start()
         await self.discovery.start()
@@ -107,11 +97,8 @@ class App:
         await self.local.stop()
         await self.catalogue.stop()
         await self.engines.close()
-        await self.relay.stop()
         await self.writer.stop()
-        await self.partitions.stop()
-        await self.bus.close()
-        await self.database.close()
+        await self.foundation.stop()
 
     async def checks(self) -> dict[str, bool]:
         """Whether each dependency answers now."""
