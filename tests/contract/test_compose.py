@@ -6,8 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -207,11 +208,17 @@ def asked_for(package: str) -> set[str]:
     while ahead:
         asker = ahead.pop()
         found.add(asker)
-        try:
-            asked = map(Requirement, distribution(asker).requires or [])
-        except PackageNotFoundError:  # left out of this installation on purpose
-            found.discard(asker)
-            continue
+        asked = map(Requirement, stated(asker))
         needed = {normal(each.name) for each in asked if not each.marker or each.marker.evaluate({"extra": ""})}
         ahead |= needed - found
     return {each for each in found if not each.startswith("penstock")}
+
+
+def stated(package: str) -> list[str]:
+    """What a package says that it needs, or what our pyproject.toml says instead."""
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"].get("dependency-metadata", [])
+    for override in overrides:
+        if normal(override["name"]) == package:
+            replaced: list[str] = override["requires-dist"]
+            return replaced
+    return distribution(package).requires or []

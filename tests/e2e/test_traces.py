@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,12 +12,14 @@ from tests.e2e.conftest import bus_options
 from tests.support.conventions import broken
 from tests.support.otlp import Collector, Received, collector
 from tests.support.platform import Platform, running
+from tests.support.tools import Tool, http_tool
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-traces")]
 
 SECRET = "a confidential question about penstocks"
 GENERATE = "cmd.inference.text.generate.v1"
 COMPLETED = "inference.generation.completed.v1"
+VECTORIZE = "cmd.inference.texts.vectorize.v1"
 RECORDED = "billing.usage.recorded.v1"
 ENGINE = "chat fast"
 CHAIN = (
@@ -28,6 +31,8 @@ CHAIN = (
     ("penstock-billing", f"publish {RECORDED}", "PRODUCER"),
 )
 """Each is the next one's parent."""
+METERING = [(service, name) for service, name, _ in CHAIN[2:]]
+"""From the model's command to the ledger."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,26 @@ class Traced:
         answer = httpx.post(url, json={**body, "stream": stream}, headers=headers, timeout=30)
         answer.raise_for_status()
         return answer.headers["x-request-id"], answer.text
+
+    def ask(self, path: str, **given: Any) -> tuple[str, dict[str, Any]]:
+        """Post something of the native API; returns the request id and the answer."""
+        headers = {"authorization": f"Bearer {self.platform.info['api_key']}"}
+        answer = httpx.post(f"{self.platform.info['base_url']}/api/v1/{path}", headers=headers, timeout=10, **given)
+        assert answer.is_success, answer.text
+        return answer.headers["x-request-id"], answer.json()
+
+    def lines(self, request_id: str, last: tuple[str, str], times: int = 1) -> list[list[tuple[str, str]]]:
+        """What led to each span of this service and name in the trace of a request, once there are so many."""
+
+        def found() -> list[Received]:
+            traces = {s.trace for s in self.collector.spans if s.kind == "SERVER" and belongs(s, request_id)}
+            return [s for s in self.collector.spans if s.trace in traces and (s.service, s.name) == last]
+
+        def are_whole() -> bool:
+            return len(found()) == times and all(self.collector.line(s)[0][0] == "penstock-api" for s in found())
+
+        self.collector.wait(are_whole)
+        return [self.collector.line(span) for span in found()]
 
     def spans_of(self, request_id: str) -> list[Received]:
         """The trace of a request, once it has reached the ledger."""
@@ -69,7 +94,9 @@ def belongs(span: Received, request_id: str) -> bool:
 def traced(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Traced]:
     """A platform that traces, on each bus."""
     with bus_options(request.param) as options, collector() as made:
-        platform = Platform(reachable_folder / f"traced-{request.param}", [*options, "--otlp", made.url])
+        platform = Platform(
+            reachable_folder / f"traced-{request.param}", [*options, "--otlp", made.url, "--allow-tool", "127.0.0.0/8"]
+        )
         with running(platform):
             yield Traced(platform, made, request.param)
 
@@ -134,27 +161,54 @@ def test_a_question_over_the_bus_is_part_of_the_trace(traced: Traced) -> None:
     assert (answering.service, answering.kind) == ("penstock-billing", "SERVER")
 
 
-def test_a_run_is_one_trace_through_worker_and_model(traced: Traced) -> None:
-    """From the request that starts it to the ledger entry of the model that a step of it asked."""
-    messages = [{"role": "user", "content": SECRET}]
-    step = {"kind": "model", "name": "ask", "model": "sim/fast", "messages": messages, "max_tokens": 8}
-    headers = {"authorization": f"Bearer {traced.platform.info['api_key']}"}
-    url = f"{traced.platform.info['base_url']}/api/v1/runs"
-    answer = httpx.post(url, json={"task": {"steps": [step]}}, headers=headers, timeout=10)
-    assert answer.status_code == 202, answer.text
-    request_id = answer.headers["x-request-id"]
+@pytest.fixture
+def tool() -> Iterator[Tool]:
+    """An HTTP tool."""
+    with http_tool() as made:
+        yield made
 
-    def spans() -> dict[tuple[str, str], Received]:
-        traces = {s.trace for s in traced.collector.spans if s.kind == "SERVER" and belongs(s, request_id)}
-        return {(s.service, s.name): s for s in traced.collector.spans if s.trace in traces}
 
-    run = ("penstock-worker", "invoke_workflow")
-    engine, ledger = ("penstock-inference", ENGINE), ("penstock-billing", f"publish {RECORDED}")
-    traced.collector.wait(lambda: {run, engine, ledger} <= set(spans()))
-    found = spans()
-    assert found[run].parent == found[("penstock-worker", "process cmd.worker.run.start.v1")].id
-    assert found[("penstock-worker", f"publish {GENERATE}")].parent == found[run].id
-    assert found[run].attributes["penstock.run.id"] == answer.json()["id"]
+def test_a_run_is_one_trace_through_worker_tool_and_model(traced: Traced, tool: Tool) -> None:
+    """From the request that starts it to the tool that its agent called, and to the ledger for each model's answer."""
+    called = {"kind": "http", "name": "confidential_tool", "description": SECRET, "url": f"{tool.url}/called"}
+    prompt = f"{SECRET}\nsim: call confidential_tool {{}}\nsim: say {SECRET}"
+    step = {"kind": "agent", "name": "confidential", "model": "sim/fast", "prompt": prompt, "tools": [called]}
+    request_id, run = traced.ask("runs", json={"task": {"steps": [step]}})
+    agent = [
+        ("penstock-api", "POST /api/v1/runs"),
+        ("penstock-api", "publish cmd.worker.run.start.v1"),
+        ("penstock-worker", "process cmd.worker.run.start.v1"),
+        ("penstock-worker", "invoke_workflow"),
+        ("penstock-worker", "step agent"),
+        ("penstock-worker", "invoke_agent supervisor"),
+    ]
+    asked = [*agent, ("penstock-worker", f"publish {GENERATE}")]
+    assert traced.lines(request_id, METERING[-1], times=2) == [asked + METERING] * 2
+    assert traced.lines(request_id, ("penstock-worker", "execute_tool http")) == [
+        [*agent, ("penstock-worker", "execute_tool http")]
+    ]
+    (root,) = (s for s in traced.collector.spans if s.attributes.get("penstock.run.id") == run["id"])
+    (trace,) = (key.split("-")[1] for key in tool.keys("/called", "traceparent"))
+    assert trace == root.trace
+
+
+def test_a_document_is_one_trace_through_indexer_and_model(traced: Traced) -> None:
+    """From the upload to the ledger for its vectors; that it can be found is said in the same trace."""
+    _, base = traced.ask("knowledge-bases", json={"name": f"confidential {traced.bus}"})
+    path = f"knowledge-bases/{base['id']}/documents"
+    request_id, _ = traced.ask(path, params={"name": "confidential.txt"}, content=SECRET)
+    indexing = [
+        ("penstock-api", "POST /api/v1/knowledge-bases/{id}/documents"),
+        ("penstock-api", "publish cmd.indexer.document.add.v1"),
+        ("penstock-indexer", "process cmd.indexer.document.add.v1"),
+        ("penstock-indexer", "index document"),
+    ]
+    asked = [*indexing, ("penstock-indexer", f"publish {VECTORIZE}"), ("penstock-inference", f"process {VECTORIZE}")]
+    assert traced.lines(request_id, METERING[-1]) == [asked + METERING[1:]]
+    changed = ("penstock-indexer", "publish indexer.document.changed.v1")
+    assert sorted(traced.lines(request_id, changed, times=3)) == sorted(
+        [[*indexing[:3], changed], [*indexing, changed], [*indexing, changed]]
+    )
 
 
 def test_paths_are_said_as_their_routes_have_them(traced: Traced) -> None:
@@ -182,7 +236,7 @@ def test_nothing_was_refused_and_no_text_left(traced: Traced) -> None:
     assert traced.collector.refused == []
     assert [problem for span in traced.collector.spans for problem in broken(span)] == []
     said = httpx.Response(200, text=answer).json()["choices"][0]["message"]["content"]
-    for text in (SECRET, said, traced.platform.info["api_key"], traced.platform.info["admin_key"]):
+    for text in (SECRET, "confidential", said, traced.platform.info["api_key"], traced.platform.info["admin_key"]):
         assert not any(text.encode() in body for body in traced.collector.bodies)
     systems = {s.attributes["messaging.system"] for s in traced.collector.spans if "messaging.system" in s.attributes}
     assert systems == {traced.bus}

@@ -13,6 +13,7 @@ from penstock_common.guarded_http.errors import (
     ToolTooSlow,
     ToolUnreachable,
 )
+from penstock_common.messaging.envelope import CONTEXT, Context
 from tests.support.tools import Tool, http_tool
 
 pytestmark = pytest.mark.integration
@@ -64,6 +65,22 @@ async def test_credentials_stay_with_their_origin(tool: Tool) -> None:
     assert "authorization" not in outside.headers
     assert "cookie" not in outside.headers
     assert outside.headers["x-plain"] == "y"
+
+
+async def test_only_hosts_that_the_operator_named_hear_of_the_trace(tool: Tool) -> None:
+    """By name, or by address; nobody else hears of it, be it after a redirect; what the caller says of it stands."""
+    by_name, parent = tool.url.replace("127.0.0.1", "localhost"), f"00-{'a' * 32}-{'b' * 16}-01"
+    http = GuardedHttp(Policy.of(["127.0.0.0/8"]))
+    token = CONTEXT.set(Context(traceparent=parent))
+    try:
+        await http.call(ToolRequest("GET", f"{tool.url}/redirect?to={by_name}/stranger"), 5)
+        await http.call(ToolRequest("GET", f"{tool.url}/own", {"Traceparent": "theirs"}), 5)
+        await GuardedHttp(LOCAL).call(ToolRequest("GET", f"{by_name}/named"), 5)
+    finally:
+        CONTEXT.reset(token)
+    await http.call(ToolRequest("GET", f"{tool.url}/no-trace"), 5)
+    told = {path: tool.keys(path, "traceparent") for path in ("/redirect", "/stranger", "/own", "/named", "/no-trace")}
+    assert told == {"/redirect": [parent], "/stranger": [""], "/own": ["theirs"], "/named": [parent], "/no-trace": [""]}
 
 
 async def test_a_redirect_may_be_the_answer(tool: Tool) -> None:

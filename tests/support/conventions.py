@@ -9,18 +9,38 @@ from opentelemetry.semconv._incubating import attributes as incubating
 
 from tests.support.otlp import Received
 
-OURS = {"penstock.request.id", "penstock.run.id", "penstock.attempt", "penstock.model", "penstock.ending"}
-TEXTS = {"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.prompt"}
+OURS = {
+    "penstock.request.id",
+    "penstock.run.id",
+    "penstock.step.kind",
+    "penstock.document.id",
+    "penstock.attempt",
+    "penstock.model",
+    "penstock.ending",
+}
+TEXTS = {"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.prompt"} | {
+    f"gen_ai.tool.{name}" for name in ("call.arguments", "call.result", "definitions", "description")
+}
 MESSAGING = {"messaging.system", "messaging.operation.name", "messaging.operation.type", "messaging.destination.name"}
 REQUIRED = {
-    "gen_ai.operation.name": {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"},
+    "gen_ai.operation.name": {"gen_ai.provider.name", "gen_ai.request.model"},
+    "penstock.step.kind": {"penstock.step.kind"},
+    "penstock.document.id": {"penstock.document.id"},
     "http.request.method": {"http.request.method", "url.path", "url.scheme", "http.response.status_code"},
     "messaging.system": MESSAGING,
     "db.system.name": {"db.system.name"},
 }
 """What a span must say, by the attribute that tells what kind of span it is."""
+REQUIRED_OF = {
+    "invoke_workflow": {"penstock.run.id"},
+    "invoke_agent": {"gen_ai.provider.name", "gen_ai.agent.name"},
+    "execute_tool": {"gen_ai.tool.name", "gen_ai.tool.type", "gen_ai.tool.call.id"},
+}
+"""What these operations must say in place of what every call of a model does."""
 KINDS = {
     "gen_ai.operation.name": {"CLIENT", "INTERNAL"},
+    "penstock.step.kind": {"INTERNAL"},
+    "penstock.document.id": {"INTERNAL"},
     "http.request.method": {"SERVER"},
     "messaging.system": {"PRODUCER", "CONSUMER", "CLIENT", "SERVER"},
     "db.system.name": {"CLIENT"},
@@ -45,8 +65,7 @@ def broken(span: Received) -> list[str]:
     if len(said) != 1:
         problems.append(f"it is a span of {said or 'nothing'}")
     for mark in said:
-        calls_nothing = span.attributes.get("gen_ai.operation.name") == "invoke_workflow"
-        required = {mark} if calls_nothing else REQUIRED[mark]
+        required = REQUIRED_OF.get(str(span.attributes[mark]), REQUIRED[mark])
         problems += [f"{name} is missing" for name in required - set(span.attributes)]
         if span.kind not in KINDS[mark]:
             problems.append(f"{mark} on a span of kind {span.kind}")

@@ -47,6 +47,7 @@ class LlamaServer:
             "--parallel": SLOTS,
             "--ctx-size": SLOTS * SLOT_TOKENS,
             "--threads": 1,
+            "--threads-http": 16 * SLOTS,  # calls that wait for a slot must not keep /slots waiting
             "--pooling": "mean",
         }
         given = [str(word) for option in options.items() for word in option]

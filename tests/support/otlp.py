@@ -59,6 +59,12 @@ class Collector:
         """The spans of one trace."""
         return [span for span in self.spans if span.trace == trace]
 
+    def line(self, span: Received) -> list[tuple[str, str]]:
+        """(service, name) of the spans that led to one and of itself, outermost first, up to one that has not come."""
+        known = {made.id: made for made in self.spans}
+        before = self.line(known[span.parent]) if span.parent in known else []
+        return [*before, (span.service, span.name)]
+
     def wait(self, complete: Callable[[], bool], seconds: float = 15.0) -> None:
         """Until something arrived. Raises AssertionError with what did."""
         end = time.monotonic() + seconds

@@ -62,9 +62,9 @@ def make_worker(database: str, bus: str, keyring: Path, lease: float = LEASE) ->
 
 
 @asynccontextmanager
-async def worker_process(database: str, bus: str, keyring: Path) -> AsyncIterator[App]:
+async def worker_process(database: str, bus: str, keyring: Path, lease: float = LEASE) -> AsyncIterator[App]:
     """One worker process; several on the same servers are replicas."""
-    app = make_worker(database, bus, keyring)
+    app = make_worker(database, bus, keyring, lease)
     try:
         await app.connect()
         await app.start()

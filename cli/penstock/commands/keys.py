@@ -19,7 +19,10 @@ def create(
     name: Annotated[str, typer.Option(help="For people to tell keys apart.")] = "",
     expires: Annotated[str | None, typer.Option(help="When it ends: 30d, 12h, 2w or 2030-01-31.")] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="What it may do: chat, usage:read, keys:write, admin or *; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="What it may do: chat, usage:read, keys:write, knowledge:read, knowledge:write, admin, *; repeatable."
+        ),
     ] = None,
     as_json: Json = False,
     data: Data = None,

@@ -33,6 +33,8 @@ class Claimed:
     model: str
     chunk_characters: int
     overlap_characters: int
+    traceparent: str = ""
+    """The span that led to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Vectors:
 
 class Superseded(Exception):
     """Another process took the document over, or it was removed: nothing of it may be written any more."""
+
+    is_no_error = True
 
 
 class Documents(Protocol):

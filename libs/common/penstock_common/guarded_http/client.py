@@ -20,6 +20,7 @@ from penstock_common.guarded_http.errors import (
     ToolUnreachable,
 )
 from penstock_common.guarded_http.policy import Policy
+from penstock_common.messaging.envelope import CONTEXT, TRACEPARENT
 
 MAX_ANSWER = 1 << 20  # bytes
 MAX_REDIRECTS = 5
@@ -122,7 +123,7 @@ class GuardedHttp:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
             async with session.request(
-                request.method, url, headers=request.headers, data=request.body, allow_redirects=False
+                request.method, url, headers=self._headers(request, url), data=request.body, allow_redirects=False
             ) as answer:
                 yield answer
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -133,6 +134,13 @@ class GuardedHttp:
             raise ToolCallInvalid(f"{_shown(request.url)} is not a URL") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise ToolAnswerRefused(f"{_shown(request.url)} does not speak HTTP as it should") from error
+
+    def _headers(self, request: ToolRequest, url: URL) -> Mapping[str, str]:
+        """Those of the request; hosts that the operator named hear of the trace too, strangers learn nothing of it."""
+        parent = CONTEXT.get().traceparent
+        if not parent or not self.policy.names(url.host or "") or TRACEPARENT in map(str.lower, request.headers):
+            return request.headers
+        return {**request.headers, TRACEPARENT: parent}
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         if answer.headers.get("content-encoding", "identity").lower() != "identity":

@@ -38,9 +38,24 @@ class Policy:
         """Whether a connection to this address may be opened on behalf of a URL's host."""
         if host.lower() in self.hosts:
             return True
-        found = ipaddress.ip_address(address.partition("%")[0])
-        found = getattr(found, "ipv4_mapped", None) or found
+        found = _address(address)
         return is_public(found) or any(found in network for network in self.networks)
+
+    def names(self, host: str) -> bool:
+        """Whether the operator allowed this host of a URL by its name or, where it is an address, by its network."""
+        if host.lower() in self.hosts:
+            return True
+        try:
+            found = _address(host)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
+
+
+def _address(text: str) -> Address:
+    """An address without its zone; IPv4 in IPv6's clothes as IPv4. Raises ValueError."""
+    found = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def is_public(address: Address) -> bool:

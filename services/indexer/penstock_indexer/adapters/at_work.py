@@ -21,7 +21,8 @@ set state = case when d.parsed_at is null then 'parsing' else 'embedding' end, e
     turn_at = clock_timestamp(), changed_at = now()
 from chosen, indexer.bases b where d.id = chosen.id and b.id = d.base_id
 returning d.id, d.base_id, d.tenant, d.key_id, d.epoch, d.attempts, d.version, d.object_key, d.media_type,
-    d.parsed_at is not null as is_parsed, d.chunks, d.pages, b.model, b.chunk_characters, b.overlap_characters
+    d.parsed_at is not null as is_parsed, d.chunks, d.pages, b.model, b.chunk_characters, b.overlap_characters,
+    d.traceparent
 """
 RENEW = """
 update indexer.documents set lease_until = now() + make_interval(secs => :lease)

@@ -14,6 +14,7 @@ from penstock_common.sealing import Sealer
 from penstock_indexer.adapters import at_work
 from penstock_indexer.adapters.secrets import text_context, vector_context
 from penstock_indexer.domain.errors import VectorsDiffer
+from penstock_indexer.indexing.traced import in_trace_of
 from penstock_indexer.parsing.wire import Chunk
 from penstock_indexer.ports import Ask, Batch, Claimed, Superseded, Vectors
 
@@ -34,7 +35,8 @@ class SqlDocuments:
                 return None
             claimed = Claimed(**row._mapping)
             state = DocumentState.EMBEDDING if claimed.is_parsed else DocumentState.PARSING
-            tx.publish(changed(claimed, claimed.version, state, claimed.chunks))
+            with in_trace_of(claimed):
+                tx.publish(changed(claimed, claimed.version, state, claimed.chunks))
         return claimed
 
     async def renew(self, claimed: Claimed, lease_seconds: float) -> None:

@@ -15,6 +15,7 @@ from penstock_common.contracts.documents import (
     SaveBase,
 )
 from penstock_common.db.transaction import Transaction
+from penstock_common.messaging.envelope import CONTEXT
 from penstock_indexer.domain.errors import BaseUnknown
 
 SAVE_BASE = """
@@ -28,9 +29,9 @@ REMOVE_BASE = "update indexer.bases set removed_at = now() where id = :base_id a
 KNOWN_BASE = "select exists (select from indexer.bases where id = :base_id)"
 BURY_BASE = "insert into indexer.removed_bases (base_id) values (:base_id) on conflict do nothing"
 ADD_DOCUMENT = """
-insert into indexer.documents (id, base_id, tenant, key_id, object_key, media_type, size, sealed_name)
+insert into indexer.documents (id, base_id, tenant, key_id, object_key, media_type, size, sealed_name, traceparent)
 select cast(:document_id as uuid), b.id, b.tenant, cast(:key_id as uuid), cast(:object_key as text),
-    cast(:media_type as text), cast(:size as bigint), cast(:sealed_name as bytea)
+    cast(:media_type as text), cast(:size as bigint), cast(:sealed_name as bytea), cast(:traceparent as text)
 from indexer.bases b
 where b.id = :base_id and b.tenant = :tenant and b.removed_at is null
     and not exists (select from indexer.removals where document_id = cast(:document_id as uuid))
@@ -59,7 +60,7 @@ values (:document_id, :base_id, :slot, :sequence, :object_key) on conflict (docu
 RETRY_DOCUMENT = """
 update indexer.documents
 set state = 'queued', attempts = 0, error_code = '', error = '', retry_at = '-infinity', version = version + 1,
-    changed_at = now()
+    changed_at = now(), traceparent = :traceparent
 where id = :document_id and tenant = :tenant and state = 'failed' returning version, chunks
 """
 
@@ -82,7 +83,7 @@ class SqlOrders:
     async def add_document(self, connection: AsyncConnection, command: AddDocument) -> None:
         """Keep a document to be indexed. Raises BaseUnknown where its base is still to come."""
         names = ("document_id", "base_id", "tenant", "key_id", "object_key", "media_type", "size", "sealed_name")
-        given = {name: getattr(command, name) for name in names}
+        given = {name: getattr(command, name) for name in names} | {"traceparent": CONTEXT.get().traceparent}
         if (await connection.execute(text(ADD_DOCUMENT), given)).one_or_none() is not None:
             await connection.execute(text(ADD_TURN), {"tenant": command.tenant})
             return
@@ -117,7 +118,8 @@ class SqlOrders:
 
     async def retry_document(self, tx: Transaction[Any], command: RetryDocument) -> None:
         """Queue a failed document again; any other stays as it is."""
-        given = {"document_id": command.document_id, "tenant": command.tenant}
+        given: dict[str, Any] = {"document_id": command.document_id, "tenant": command.tenant}
+        given |= {"traceparent": CONTEXT.get().traceparent}
         row = (await tx.connection.execute(text(RETRY_DOCUMENT), given)).one_or_none()
         if row:
             queued = DocumentChanged(

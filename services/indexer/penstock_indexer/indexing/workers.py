@@ -9,6 +9,7 @@ import structlog
 from penstock_common.errors import DatabaseUnavailable, PenstockError, SubjectErased
 from penstock_indexer.domain.errors import DocumentRefused, IndexingBroken, ParserDied
 from penstock_indexer.indexing.document import Steps
+from penstock_indexer.indexing.traced import document_span, in_trace_of
 from penstock_indexer.metrics import DOCUMENTS
 from penstock_indexer.ports import Claimed, Documents, Superseded
 
@@ -55,7 +56,8 @@ class Workers:
             try:
                 claimed = await self.documents.claim(self.pace.lease_seconds)
                 if claimed:
-                    await self._work(claimed)
+                    with in_trace_of(claimed):
+                        await self._work(claimed)
                     continue
             except PenstockError as error:
                 log.warning("documents.unclaimed", reason=error.message)
@@ -73,12 +75,16 @@ class Workers:
         if claimed.attempts > MAX_ATTEMPTS:
             await self._give_up(claimed, IndexingBroken())
             return
-        working = asyncio.create_task(self.steps.advance(claimed))
+        working = asyncio.create_task(self._advance(claimed))
         renewing = asyncio.create_task(self._renew(claimed, working))
         try:
             await self._settle(claimed, working)
         finally:
             renewing.cancel()
+
+    async def _advance(self, claimed: Claimed) -> bool:
+        with document_span(claimed):
+            return await self.steps.advance(claimed)
 
     async def _settle(self, claimed: Claimed, working: "asyncio.Task[bool]") -> None:
         try:

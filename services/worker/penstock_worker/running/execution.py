@@ -20,6 +20,7 @@ from penstock_worker.domain.progress import RUN_RESUMED, RUN_STARTED, STEP_FAILE
 from penstock_worker.ports import Claimed, End, Models, Runners, RunStore, StepContext
 from penstock_worker.running import metrics
 from penstock_worker.running.journal import RunJournal
+from penstock_worker.running.traced import step_span
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Execution:
         self.held, self.store, self.runners = held, store, runners
         self.journal = RunJournal(held, store, models, Progress())
         self.cancel_reason = held.cancel_reason
+        self.error_code = ""
         self._input: Any = None
 
     async def run(self) -> None:
@@ -78,6 +80,7 @@ class Execution:
         await self._end(ended)
 
     async def _fail(self, error: dict[str, Any]) -> None:
+        self.error_code = error["code"]
         await self._end(End(state=RunState.FAILED, error_code=error["code"], error=error["message"]))
 
     async def _end(self, end: End) -> None:
@@ -112,13 +115,17 @@ class Execution:
         if step.when and not holds(parse(step.when), self._scope()):
             await self.journal.write(STEP_SKIPPED, step.name)
             return
-        begun = await self.journal.begin(step)
-        try:
-            await self.journal.finish(await self._attempts(step, begun))
-        except ELSEWHERE:
-            raise
-        except PenstockError as error:
-            await self.journal.write(STEP_FAILED, step.name, {"error": told(error)})
+        with step_span(step) as spanned:
+            begun = await self.journal.begin(step)
+            try:
+                await self.journal.finish(await self._attempts(step, begun))
+            except ELSEWHERE:
+                raise
+            except PenstockError as error:
+                spanned.fail(error.code)
+                await self.journal.write(STEP_FAILED, step.name, {"error": told(error)})
+            if (attempts := self.journal.call.attempt) > 1:
+                spanned.set({"penstock.attempt": attempts})
 
     async def _attempts(self, step: AnyStep, begun: Begun) -> Any:
         clock = asyncio.get_running_loop().time

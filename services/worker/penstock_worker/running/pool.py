@@ -96,8 +96,10 @@ class Pool:
     async def _carry(self, execution: Execution) -> None:
         run_id = str(execution.held.hold.run_id)
         try:
-            with in_trace_of(execution.held):
+            with in_trace_of(execution.held) as spanned:
                 await execution.run()
+                if execution.error_code:
+                    spanned.fail(execution.error_code)
         except Superseded:
             log.info("run.superseded", run_id=run_id)
         except Parked as parked:

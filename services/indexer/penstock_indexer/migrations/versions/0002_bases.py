@@ -34,6 +34,7 @@ STATEMENTS = (
         media_type text not null,
         size bigint not null,
         sealed_name bytea not null,
+        traceparent text not null default '',
         state text not null default 'queued'
             check (state in ('queued', 'parsing', 'embedding', 'indexed', 'failed')),
         version int not null default 1,

@@ -14,6 +14,7 @@ from penstock_worker.domain.errors import AgentAstray, AgentTurnsSpent
 from penstock_worker.ports import Journal, Runners, StepContext
 from penstock_worker.running.agents.model import BusModel
 from penstock_worker.running.agents.tools import Toolbox
+from penstock_worker.running.traced import agent_span
 
 SUPERVISOR = "agent"
 ANSWER = "answer"
@@ -63,7 +64,8 @@ class Crew:
                 tools=[self.toolbox.tool(tool, name) for tool in specialist.tools],
                 retries=CORRECTIONS,
             )
-            return (await agent.run(request, usage=ctx.usage, usage_limits=self.limits)).output
+            with agent_span("specialist"):
+                return (await agent.run(request, usage=ctx.usage, usage_limits=self.limits)).output
 
         name, description = f"ask_{specialist.name}", specialist.description
         return Tool.from_schema(ask, name, description, REQUEST, takes_ctx=True, sequential=True)
@@ -81,7 +83,7 @@ class AgentRunner:
     async def run(self, step: AgentStep, context: StepContext, journal: Journal) -> Any:
         """Work until there is an answer. Raises AgentTurnsSpent, AgentAstray and what asking a model raises."""
         crew = Crew(step, context, journal, Toolbox(self.runners, context, journal))
-        with translated(step):
+        with agent_span("supervisor"), translated(step):
             done = await crew.supervisor().run(step.prompt, usage=crew.usage, usage_limits=crew.limits)
         return {
             "json" if step.answer else "text": done.output,

@@ -13,6 +13,7 @@ from penstock_common.tasks.declaration import HttpStep, HttpTool, SearchStep, Se
 from penstock_worker.domain.calls import Call
 from penstock_worker.domain.progress import TOOL_ANSWERED
 from penstock_worker.ports import Journal, Runners, StepContext
+from penstock_worker.running.traced import tool_span
 
 PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 IN_QUERY = ("GET", "DELETE")
@@ -53,12 +54,14 @@ class Toolbox:
     async def _made(self, step: Step, call: Call) -> Any:
         """The tool's answer; what went wrong with it is an answer too, which the model may act on."""
         context = replace(self._context, call=call, seconds=min(self._context.seconds, step.timeout))
-        try:
-            return told(await self._runners[type(step)].run(step, context, self._journal))
-        except ELSEWHERE:
-            raise
-        except PenstockError as error:
-            return {"error": error.code, "message": error.message}
+        with tool_span(step, call) as spanned:
+            try:
+                return told(await self._runners[type(step)].run(step, context, self._journal))
+            except ELSEWHERE:
+                raise
+            except PenstockError as error:
+                spanned.fail(error.code)
+                return {"error": error.code, "message": error.message}
 
 
 def schema_of(declared: Declared) -> dict[str, Any]:
