@@ -148,3 +148,13 @@ async def test_a_body_too_large_is_refused(client: httpx.AsyncClient) -> None:
     large = {"steps": [{"kind": "http", "name": "a", "url": "x", "body": "x" * 70_000}]}
     assert "64 KiB" in refused(await client.put(f"{TASKS}/large", json=large), 413, "api.body_too_large")
     refused(await client.post(RUNS, json={"task": large}), 413, "api.body_too_large")
+
+
+async def test_runs_that_start_runs_over_http_end(client: httpx.AsyncClient) -> None:
+    """Steps say how deep they are: beyond the limit a run fails, whichever way it was started."""
+    run_id = await start(client, COUNT, **{"penstock-run-depth": "5"})
+    await events(client, run_id)
+    run = (await client.get(f"{RUNS}/{run_id}")).json()
+    assert (run["state"], run["error_code"]) == ("failed", "worker.runs_too_deep")
+    wrong = await client.post(RUNS, json={"task": COUNT}, headers={"penstock-run-depth": "-1"})
+    assert "penstock-run-depth" in refused(wrong, 422, "api.invalid_request")

@@ -132,11 +132,11 @@ def test_a_delivery_has_an_id() -> None:
 
 def test_a_run_that_delivers_says_how_deep_it_is() -> None:
     """A small number, or the delivery is refused."""
-    assert depth_of({}) == 0
-    assert depth_of({"penstock-run-depth": "3"}) == 3
+    assert depth_of(None) == 0
+    assert depth_of("3") == 3
     for depth in ("-1", "x", "99999", "1.5", "²"):
         with pytest.raises(InvalidRequest):
-            depth_of({"penstock-run-depth": depth})
+            depth_of(depth)
 
 
 @pytest.mark.parametrize(

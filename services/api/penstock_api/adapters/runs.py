@@ -48,6 +48,7 @@ class RunOrders:
             key_id=wish.key_id,
             trigger=Trigger.API,
             task=wish.task,
+            depth=wish.depth,
             sealed=self.sealer.seal(wish.tenant, str(run_id), content),
         )
         async with self.database.transaction() as tx:

@@ -45,9 +45,8 @@ def delivery_id_of(signing: Signing, headers: Headers) -> str:
     return id_
 
 
-def depth_of(headers: Headers) -> int:
-    """How many runs stand above the one to be started. Raises InvalidRequest."""
-    value = headers.get(DEPTH_HEADER, "")
+def depth_of(value: str | None) -> int:
+    """How many runs stand above the one to be started, from its header. Raises InvalidRequest."""
     if not value:
         return 0
     if not (value.isascii() and value.isdigit()) or len(value) > LONGEST_DEPTH:

@@ -20,6 +20,8 @@ class RunWish:
     declaration: dict[str, Any] | None = None
     input: Any = None
     idempotency_key: str = ""
+    depth: int = 0
+    """Runs above it."""
 
 
 class Runs(Protocol):

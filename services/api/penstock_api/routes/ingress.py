@@ -85,7 +85,7 @@ async def _take(hooks: Hooks, clock: Clock, request: Request, id_: str) -> Deliv
     assert trusted is not None
     delivery_id = delivery_id_of(signing, headers)
     given = input_of(headers, body) | {"delivery_id": delivery_id}
-    started = await hooks.order_run(trusted.hook, delivery_id, given, depth_of(headers))
+    started = await hooks.order_run(trusted.hook, delivery_id, given, depth_of(headers.get(DEPTH_HEADER)))
     return DeliveryTaken(run_id=started.run_id, duplicate=started.duplicate)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from penstock_api.domain.deliveries import depth_of
 from penstock_api.domain.idempotency import HEADER, idempotency_key_of
 from penstock_api.domain.keys import Key, Scope
 from penstock_api.domain.run_orders import LATEST_VERSION, TaskNotFound, resume_after
@@ -16,7 +17,7 @@ from penstock_api.routes.documents import Responses, problems
 from penstock_api.routes.json_body import documented, json_body
 from penstock_api.routes.run_events import PAGE, is_over, run_events
 from penstock_api.routes.run_shapes import RunAccepted, RunPage, RunView, RunWanted, summary_of, view_of
-from penstock_common.contracts.runs import RunReport
+from penstock_common.contracts.runs import DEPTH_HEADER, RunReport
 from penstock_common.errors import NoAnswer
 from penstock_common.tasks.checks import check_task_name, task_of
 
@@ -47,6 +48,7 @@ def runs_router(authenticator: Authenticator, runs: Runs, tasks: Tasks) -> APIRo
         caller: Caller,
         wanted: Annotated[RunWanted, Depends(json_body(RunWanted))],
         key: Annotated[str | None, Header(alias=HEADER, description="Names the run: asked again, it is one.")] = None,
+        depth: Annotated[str | None, Header(alias=DEPTH_HEADER, description="Runs above it; steps send it.")] = None,
     ) -> RunAccepted:
         """Run a task once. From this answer on it is never lost; its steps are not repeated when processes die."""
         wish = RunWish(
@@ -56,6 +58,7 @@ def runs_router(authenticator: Authenticator, runs: Runs, tasks: Tasks) -> APIRo
             declaration=wanted.task if isinstance(wanted.task, dict) else None,
             input=wanted.input,
             idempotency_key=idempotency_key_of(key),
+            depth=depth_of(depth),
         )
         await _check(wish, tasks)
         return RunAccepted(id=await runs.start(wish))
