@@ -88,7 +88,8 @@ async def test_a_crash_before_the_save_costs_nothing(disk: Disk) -> None:
     await disk.opened(*changes)
     again = await disk.opened(*changes)
     assert again.sequence == 2
-    assert (await disk.found(again, "water bread"), await nearest(again, NORTH)) == ([1, 2], [1, 2])
+    assert sorted(await disk.found(again, "water bread")) == [1, 2]  # equally good: whichever is first
+    assert await nearest(again, NORTH) == [1, 2]
 
 
 @pytest.mark.parametrize("pattern", ["vectors.faiss", "words.state", "words/meta.json", "words/*.idx", "words/*.store"])
