@@ -47,3 +47,8 @@ def test_the_documents_have_commands() -> None:
     """The check above has something to check: a newcomer's commands are written down."""
     unmarked = [block for block in BLOCKS if block.marker is None]
     assert {"make", ".venv/bin/penstock"} <= {words[0] for block in unmarked for words in block.commands()}
+
+
+def test_the_task_that_is_shown_is_the_one_that_is_applied() -> None:
+    """What a reader copies is what the commands below it use."""
+    assert (ROOT / "examples/greet.yaml").read_text() in (ROOT / "docs/howto/tasks.md").read_text()

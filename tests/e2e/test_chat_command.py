@@ -27,6 +27,8 @@ def chatting(platform: Platform, *arguments: str) -> "subprocess.Popen[str]":
         text=True,
         cwd=ROOT,
         env={**os.environ, "PENSTOCK_DATA": str(platform.data)},
+        # Whoever runs the tests in the background has SIGINT ignored, and so would the chat.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (it takes no lock)
     )
 
 

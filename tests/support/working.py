@@ -36,6 +36,7 @@ from penstock_worker.settings import Settings
 
 TENANT, KEY = uuid7(), uuid7()
 LEASE = 1.0
+ANSWER_SECONDS = 1.5  # a frozen process is asked as often as the others, and says nothing
 FINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -121,7 +122,7 @@ class Commander:
     async def read(self, run_id: UUID, after: int = 0, tenant: UUID = TENANT) -> RunReport:
         """A run and its journal."""
         question = encode(ReadRun(run_id=run_id, tenant=tenant, after=after))
-        return decode(RunReport, await self.bus.query(READ_RUN, question, 5.0))
+        return decode(RunReport, await self.bus.query(READ_RUN, question, ANSWER_SECONDS))
 
     async def until(self, run_id: UUID, met: Callable[[RunReport], bool], seconds: float = 20.0) -> RunReport:
         """The run once a condition holds."""

@@ -38,7 +38,13 @@ class NatsInspector:
     async def _jetstream(self) -> AsyncIterator[JetStreamContext]:
         try:
             client = await nats.connect(
-                self._url, name="penstock doctor", connect_timeout=SECONDS, allow_reconnect=False, error_cb=_silent
+                self._url,
+                name="penstock doctor",
+                connect_timeout=SECONDS,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # counts for the first connection too: 60 by default, 2 s apart
+                reconnect_time_wait=0.1,
+                error_cb=_silent,
             )
         except (Error, OSError, TimeoutError) as error:
             if "authorization violation" in str(error).lower():  # nats-py has no type for it
