@@ -116,6 +116,23 @@ async def test_asked_twice_at_once_it_runs_once(house: House) -> None:
     assert await house.count() == 1
 
 
+async def test_sent_again_on_the_same_process_it_streams_too(house: House) -> None:
+    """The second client of one process reads along: its text begins while the first one still reads."""
+    slow: dict[str, Any] = {"model": "sim/slow", "stream": True, "max_tokens": 120}
+    first = asyncio.create_task(ask(house.first, **slow))
+    await asyncio.sleep(0.8)
+    headers = bearer(USER) | NAMED
+    async with (
+        httpx.AsyncClient(base_url=house.first.url, timeout=30) as client,
+        client.stream("POST", "/v1/chat/completions", json=BODY | slow, headers=headers) as response,
+    ):
+        text = response.aiter_text()
+        seen = await anext(text)
+        assert not first.done()
+        seen += "".join([part async for part in text])
+    assert content_of(seen) == content_of((await first).text)
+
+
 async def test_client_that_left_comes_back(house: House) -> None:
     """A named request goes on without its client; the retry gets the text from its beginning."""
     slow: dict[str, Any] = {"model": "sim/slow", "stream": True, "max_tokens": 60}
