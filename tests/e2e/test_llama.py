@@ -17,7 +17,7 @@ from tests.support.load import Crowd
 from tests.support.platform import Platform
 from tests.support.servers import Server, llama_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("llama"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("llama"), pytest.mark.timeout(1800)]
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Where does the water go?"}]
 TOO_LONG: list[ChatCompletionMessageParam] = [{"role": "user", "content": "the water " * SLOT_TOKENS}]

@@ -13,7 +13,7 @@ from tests.support.engine_calls import a_call, heard
 from tests.support.llama import SLOT_TOKENS, SLOTS
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(1800)]
 
 TOO_LONG = [{"role": "user", "content": "the water " * SLOT_TOKENS}]
 

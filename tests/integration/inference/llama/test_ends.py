@@ -15,7 +15,7 @@ from tests.support.engine_calls import Heard, a_call, heard
 from tests.support.llama import SLOT_TOKENS, SLOTS, until_busy
 from tests.support.servers import Server, llama_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(1800)]
 
 ENDLESS = SLOT_TOKENS - 500  # tokens; more than a minute
 

@@ -17,7 +17,7 @@ from tests.support.engine_calls import a_call
 from tests.support.gguf import WIDTH
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(1800)]
 
 TEXTS = ["the water", "the gate", "the water"]
 
