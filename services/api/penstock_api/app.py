@@ -101,8 +101,8 @@ class App:
         await self.catalogue.start()
         self.outlets.requests.start()
         self.outlets.cancels.start()
-        self.outlets.names.start()
-        self.hooks.start()
+        self.outlets.names.sweeping.start()
+        self.hooks.forgetting.start()
         await self.generations.start()
         await self.run_watch.start()
         await self.runtime.start()
@@ -117,8 +117,8 @@ class App:
         await self.catalogue.stop()
         await self.outlets.requests.stop()
         await self.outlets.cancels.stop()
-        await self.hooks.stop()
-        await self.outlets.names.stop()
+        await self.hooks.forgetting.stop()
+        await self.outlets.names.sweeping.stop()
         await self.foundation.stop()
 
     async def checks(self) -> dict[str, bool]:

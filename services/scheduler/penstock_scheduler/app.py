@@ -14,7 +14,7 @@ from penstock_common.topology import PLATFORM, PREVIEW_TIMING, READ_SCHEDULES
 from penstock_scheduler.adapters.answers import preview_answer, schedules_answer
 from penstock_scheduler.adapters.claims import SqlSchedules
 from penstock_scheduler.adapters.inputs import Inputs
-from penstock_scheduler.adapters.memory import Memory
+from penstock_scheduler.adapters.memory import make_memory
 from penstock_scheduler.adapters.register import SqlDeps, SqlReader
 from penstock_scheduler.settings import Settings
 from penstock_scheduler.subscribers import router
@@ -32,7 +32,7 @@ class App:
         self.inputs = Inputs(Sealer(LocalKeyring(settings.keyring.path)))
         schedules = SqlSchedules(database, self.inputs)
         self.ticker = Ticker(schedules, self.clock, longest_sleep)
-        self.memory = Memory(schedules, self.clock)
+        self.memory = make_memory(schedules, self.clock)
         self.runtime = Runtime(self.foundation.bus, PLATFORM, router, SqlDeps(database, self.ticker.nudge))
         self.answering: list[Subscription] = []
         self.asgi: Any = Starlette(routes=ops_routes(self.checks))

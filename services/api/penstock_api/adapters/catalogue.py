@@ -8,12 +8,12 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penstock_api.adapters.periodic import every
 from penstock_common.contracts.base import decode
 from penstock_common.contracts.catalogue import CatalogueChanged, CatalogueModel, RegisterModel, RemoveModel
 from penstock_common.db.transaction import Database
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.ports import Bus, Subscription
+from penstock_common.periodic import every
 from penstock_common.topology import CATALOGUE_CHANGED
 
 REREAD_SECONDS = 4.0  # what no broadcast told is known within 5 s, the query included

@@ -1,8 +1,6 @@
 """Webhooks in api's schema. A delivery and the order of its run are one transaction."""
 
-import asyncio
-import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +8,6 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Row, text
 
-from penstock_api.adapters.periodic import every
 from penstock_api.domain.hooks import MOST, Hook, HookNotFound, Signing, TooManyHooks, key_of
 from penstock_api.ports.hooks import NewHook, Started, Trusted
 from penstock_common.clock import Clock
@@ -18,6 +15,7 @@ from penstock_common.contracts.runs import StartRun, Trigger
 from penstock_common.db.transaction import Database
 from penstock_common.errors import SubjectErased
 from penstock_common.ids import uuid7
+from penstock_common.periodic import Periodic
 from penstock_common.sealing import Sealer
 
 FORGET_SECONDS = 3600.0
@@ -53,18 +51,9 @@ class HookTable:
     database: Database
     sealer: Sealer
     clock: Clock
-    _forgetting: asyncio.Task[None] | None = field(init=False, default=None)
 
-    def start(self) -> None:
-        """Forget old deliveries, by timer."""
-        self._forgetting = asyncio.create_task(every(FORGET_SECONDS, self.forget, "hooks.not_forgotten"))
-
-    async def stop(self) -> None:
-        """Forget no more."""
-        if self._forgetting:
-            self._forgetting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._forgetting
+    def __post_init__(self) -> None:
+        self.forgetting = Periodic(FORGET_SECONDS, self.forget, "hooks.not_forgotten")
 
     async def create(self, wanted: NewHook) -> Hook:
         """The new webhook. Raises TooManyHooks."""

@@ -1,14 +1,13 @@
 """Which request an idempotency key stands for: one row, written before the request is published."""
 
-import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
 
-from penstock_api.adapters.periodic import every
 from penstock_api.domain.idempotency import IdempotencyKeyReused
 from penstock_common.db.transaction import Database
+from penstock_common.periodic import Periodic
 
 SWEEP_SECONDS = 600.0
 KEPT = "interval '24 hours'"
@@ -51,17 +50,7 @@ class IdempotencyKeys:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._sweeping: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to forget old keys."""
-        self._sweeping = asyncio.create_task(every(SWEEP_SECONDS, self.sweep, "idempotency.unswept"))
-
-    async def stop(self) -> None:
-        """Sweep no more."""
-        if self._sweeping:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        self.sweeping = Periodic(SWEEP_SECONDS, self.sweep, "idempotency.unswept")
 
     async def claim(self, claim: Claim) -> UUID:
         """The id of the request that the key stands for: the claim's own where it is new.

@@ -6,13 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from penstock_api.adapters.key_store import KeyTable
-from penstock_api.adapters.periodic import every
 from penstock_api.domain.key_errors import KeyUnknown
 from penstock_api.domain.keys import Key, digest_of, secret_in
 from penstock_api.ports.keys import NewKey
 from penstock_common.clock import Clock
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.ports import Bus, Subscription
+from penstock_common.periodic import every
 from penstock_common.topology import KEY_CREATED, KEY_REVOKED
 
 REREAD_SECONDS = 4.0  # what no broadcast told is known within 5 s, the query included

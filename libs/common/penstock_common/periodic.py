@@ -1,0 +1,40 @@
+"""Work that repeats by timer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from penstock_common.errors import PenstockError
+
+log = structlog.get_logger()
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[None]], failed: str) -> None:
+    """Repeat, the first time after `seconds`; a failure is logged as `failed` and tried again."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except PenstockError as error:
+            log.warning(failed, reason=error.message)
+        except Exception:
+            log.exception(failed)
+
+
+class Periodic:
+    """Work that a process repeats as long as it lives; several processes that do it must do no harm."""
+
+    def __init__(self, seconds: float, work: Callable[[], Awaitable[None]], failed: str) -> None:
+        self._seconds, self._work, self._failed = seconds, work, failed
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, the first time after `seconds`."""
+        self._task = asyncio.create_task(every(self._seconds, self._work, self._failed))
+
+    async def stop(self) -> None:
+        """Repeat no more."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
