@@ -14,6 +14,7 @@ from penstock_api.domain.keys import digest_of, secret_of
 from penstock_api.settings import BootstrapSettings, Settings
 from penstock_common.db.migrate import upgrade
 from penstock_common.messaging.connect import apply_topology
+from penstock_common.service import begin
 from penstock_common.settings import BusSettings, DatabaseSettings, FolderSettings, HttpSettings
 
 USER = secret_of(b"u" * 32)
@@ -50,8 +51,7 @@ async def api_process(database_url: str, bus_url: str, *, admin: str = ADMIN) ->
     with TemporaryDirectory() as keyring:
         app = build(settings(database_url, bus_url, Path(keyring), admin=admin))
         try:
-            await app.connect()
-            await app.start()
+            await begin(app)
             yield app
         finally:
             await app.stop()

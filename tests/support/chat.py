@@ -15,7 +15,7 @@ from penstock_api.domain.keys import digest_of
 from penstock_api.settings import BootstrapSettings, Settings
 from penstock_common.contracts.catalogue import CatalogueChanged, CatalogueModel, Price
 from penstock_common.messaging.connect import apply_topology
-from penstock_common.service import HttpServer, http_config
+from penstock_common.service import HttpServer, begin, http_config
 from penstock_common.settings import BusSettings, DatabaseSettings, FolderSettings, HttpSettings
 from tests.support.api import ADMIN, USER, bearer
 from tests.support.databases import Databases
@@ -66,8 +66,7 @@ async def api_process(databases: Databases, bus_url: str, keyring: Path, **setti
     )
     app = App(given)
     await apply_topology(bus_url)
-    await app.connect()
-    await app.start()
+    await begin(app)
     server = HttpServer(http_config(app.asgi, given))
     serving = asyncio.create_task(server.serve())
     while not server.started:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import event
 
+from penstock_common.service import begin
 from penstock_indexer.app import build
 from penstock_indexer.settings import Settings
 
@@ -25,8 +26,7 @@ async def main(fragment: str, settings: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     event.listen(app.foundation.database.engine.sync_engine, "after_cursor_execute", executed)
-    await app.connect()
-    await app.start()
+    await begin(app)
     await asyncio.sleep(120)
 
 

@@ -40,6 +40,7 @@ from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus
 from penstock_common.objects import LocalObjects
 from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_common.service import begin
 from penstock_common.topology import PLATFORM, READ_BASES, READ_DOCUMENTS, SEARCH_CHUNKS
 from penstock_indexer.app import App, build
 from penstock_indexer.settings import Settings
@@ -75,8 +76,7 @@ class House:
     async def indexer(self, **changes: Any) -> AsyncIterator[App]:
         """A process in this one."""
         app = build(Settings.model_validate(self.settings(**changes)))
-        await app.connect()
-        await app.start()
+        await begin(app)
         try:
             yield app
         finally:

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from penstock_common.service import begin
 from penstock_scheduler.app import App
 from penstock_scheduler.settings import Settings
 from tests.support.dying import die_at
@@ -42,8 +43,7 @@ def settings(bus: str, database: str, keyring: str) -> Settings:
 async def serve(bus: str, database: str, keyring: str, origin: str) -> None:
     """Run until killed; says so once it receives."""
     app = App(settings(bus, database, keyring), FastClock(float(origin)), longest_sleep=0.1)
-    await app.connect()
-    await app.start()
+    await begin(app)
     print("serving", flush=True)
     await asyncio.Event().wait()
 

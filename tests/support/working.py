@@ -29,6 +29,7 @@ from penstock_common.messaging.connect import connect_bus
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus
 from penstock_common.sealing import LocalKeyring, Sealer
+from penstock_common.service import begin
 from penstock_common.topology import PLATFORM, READ_RUN, READ_TASKS
 from penstock_worker.app import App, build
 from penstock_worker.running.pool import Timing
@@ -67,8 +68,7 @@ async def worker_process(database: str, bus: str, keyring: Path, lease: float = 
     """One worker process; several on the same servers are replicas."""
     app = make_worker(database, bus, keyring, lease)
     try:
-        await app.connect()
-        await app.start()
+        await begin(app)
         yield app
     finally:
         await app.stop()

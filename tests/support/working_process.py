@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import event
 
+from penstock_common.service import begin
 from penstock_worker.app import App
 from penstock_worker.ports import Claimed
 from tests.support.working import make_worker
@@ -80,6 +81,5 @@ def _work(database: str, bus: str, keyring: str, point: int, lease: float) -> No
 
 
 async def _live(app: App) -> None:
-    await app.connect()
-    await app.start()
+    await begin(app)
     await asyncio.Event().wait()

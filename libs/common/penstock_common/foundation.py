@@ -24,6 +24,7 @@ class Foundation:
         if not self.bus.connected:
             await self.bus.connect()
         await require_schema(self.url, self.service)
+        await self.database.warm()
 
     async def start(self) -> None:
         """Make partitions, and publish what the outbox holds."""

@@ -18,6 +18,7 @@ from penstock_api.app import App, build
 from penstock_common.contracts.base import decode
 from penstock_common.contracts.runs import StartRun, Trigger
 from penstock_common.messaging.connect import apply_topology
+from penstock_common.service import begin
 from penstock_common.topology import START_RUN
 from tests.support.api import USER, bearer, client_of, settings
 from tests.support.databases import Databases
@@ -33,8 +34,7 @@ async def process(platform_databases: Databases, bus_url: str, tmp_path: Path) -
     """One api process, on each bus."""
     await apply_topology(bus_url)
     app = build(settings(platform_databases.services["api"], bus_url, tmp_path / "keyring"))
-    await app.connect()
-    await app.start()
+    await begin(app)
     async with known_tasks(app.bus, "probe", "triage"):
         yield app
     await app.stop()

@@ -14,6 +14,7 @@ from penstock_api.app import App, build
 from penstock_common.contracts.base import decode
 from penstock_common.contracts.runs import StartRun
 from penstock_common.messaging.connect import apply_topology
+from penstock_common.service import begin
 from penstock_common.topology import START_RUN
 from penstock_scheduler.app import App as SchedulerApp
 from tests.support import scheduling_process
@@ -38,8 +39,7 @@ async def process(platform_databases: Databases, bus_url: str, tmp_path: Path) -
     """One api process."""
     await apply_topology(bus_url)
     app = build(settings(platform_databases.services["api"], bus_url, tmp_path / "keyring"))
-    await app.connect()
-    await app.start()
+    await begin(app)
     async with known_tasks(app.bus, "probe", "triage"):
         yield app
     await app.stop()
@@ -52,8 +52,7 @@ async def scheduler(
     """One scheduler process beside it, with the same keys."""
     url = platform_databases.services["scheduler"]
     app = SchedulerApp(scheduling_process.settings(bus_url, url, str(tmp_path / "keyring")))
-    await app.connect()
-    await app.start()
+    await begin(app)
     yield app
     await app.stop()
 

@@ -14,6 +14,7 @@ from penstock_common.errors import SchemaMissing
 from penstock_common.messaging.connect import apply_topology, connect_bus
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus
+from penstock_common.service import begin
 from penstock_common.topology import PLATFORM, READ_USAGE, USAGE_RECORDED
 from tests.support.billing import TENANT, a_catalogue, a_completion, id_of
 
@@ -33,8 +34,7 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
 async def app(nats_url: str, bus: Bus, billing_url: str) -> AsyncIterator[App]:
     """A running billing process."""
     app = build(settings(nats_url, billing_url))
-    await app.connect()
-    await app.start()
+    await begin(app)
     yield app
     await app.stop()
 

@@ -28,6 +28,7 @@ from penstock_common.contracts.schedules import (
 from penstock_common.messaging.connect import apply_topology, connect_bus
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus
+from penstock_common.service import begin
 from penstock_common.topology import PLATFORM, PREVIEW_TIMING, READ_SCHEDULES, SAVE_SCHEDULE, START_RUN
 from penstock_scheduler.app import App
 from tests.support.scheduling import ALL, EVERY_MINUTE, KEY, TENANT, Scheduler, every, once
@@ -52,8 +53,7 @@ async def bus(bus_url: str) -> AsyncIterator[Bus]:
 async def app(bus_url: str, bus: Bus, scheduler: Scheduler) -> AsyncIterator[App]:
     """A running process on the machine's clock."""
     app = App(settings(bus_url, scheduler.url, str(scheduler.keyring)))
-    await app.connect()
-    await app.start()
+    await begin(app)
     yield app
     await app.stop()
 

@@ -82,6 +82,11 @@ class Database:
         async with translated(), self.engine.connect() as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    async def warm(self) -> None:
+        """Open the first connection, which takes longest. Raises DatabaseUnavailable."""
+        async with self.reading():
+            pass
+
     async def reachable(self) -> bool:
         """Whether a query is answered now."""
         try:

@@ -79,8 +79,9 @@ async def test_a_process_that_hangs_is_replaced() -> None:
 async def test_idle_it_gives_its_memory_back() -> None:
     """And begins anew when it is needed."""
     embedder = Embedder(patience=60.0, idle=0.2)
-    await embedder.embed(asked())
+    first = asyncio.create_task(embedder.embed(asked()))
     process = await begun(embedder)
+    await first
     await asyncio.to_thread(process.wait, 20)
     assert isinstance(await embedder.embed(asked()), Vectors)
     await embedder.close()
