@@ -20,6 +20,7 @@ from penstock_common.contracts.documents import (
 )
 from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
 from penstock_common.contracts.generation import (
+    ApiLives,
     AttachGeneration,
     AttemptCosted,
     CancelGeneration,
@@ -29,6 +30,7 @@ from penstock_common.contracts.generation import (
     GenerationCompleted,
     GenerationFound,
     GenerationState,
+    GenerationTakenOver,
     ReadGeneration,
     RequestFound,
 )
@@ -96,6 +98,10 @@ ATTEMPT_COSTED = Topic("inference.attempt.costed.v1", AttemptCosted, "inference"
 CATALOGUE_CHANGED = Topic("inference.catalogue.changed.v1", CatalogueChanged, "inference", stream=INFERENCE_EVENTS.name)
 USAGE_RECORDED = Topic("billing.usage.recorded.v1", UsageRecorded, "billing", stream=BILLING_EVENTS.name)
 ATTACH_GENERATION = Topic("inference.generation.attach.v1", AttachGeneration, "api", Kind.BROADCAST)
+GENERATION_TAKEN_OVER = Topic(
+    "inference.generation.taken_over.v1", GenerationTakenOver, "inference", Kind.BROADCAST
+)
+API_LIVES = Topic("api.process.lives.v1", ApiLives, "api", Kind.BROADCAST)
 FIND_GENERATION = Topic(
     "qry.inference.generation.find.v1", FindGeneration, "inference", Kind.QUERY, reply=GenerationFound
 )
@@ -167,6 +173,8 @@ PLATFORM = Topology(
         CATALOGUE_CHANGED,
         USAGE_RECORDED,
         ATTACH_GENERATION,
+        GENERATION_TAKEN_OVER,
+        API_LIVES,
         FIND_GENERATION,
         FIND_REQUEST,
         READ_GENERATION,

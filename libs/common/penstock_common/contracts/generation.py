@@ -50,7 +50,17 @@ class GenerateText(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """Ask inference to answer one chat completion request."""
 
     volatile: ClassVar[frozenset[str]] = frozenset(
-        {"sealed", "deadline", "accepted_at", "reply_to", "republished", "decisions", "catalogue_version"}
+        {
+            "sealed",
+            "deadline",
+            "accepted_at",
+            "reply_to",
+            "republished",
+            "decisions",
+            "catalogue_version",
+            "asked",
+            "includes_usage",
+        }
     )
 
     request_id: UUID
@@ -71,6 +81,10 @@ class GenerateText(Contract, frozen=True, kw_only=True, omit_defaults=True):
     on_disconnect: OnDisconnect = OnDisconnect.CANCEL
     republished: bool = False
     decisions: list[Decision] = []
+    asked: str = ""
+    """The model as the client wrote it; empty where that is its name."""
+    includes_usage: bool = False
+    """Whether the client's stream ends with the token counts."""
 
 
 class CancelGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,10 +141,41 @@ class AttachGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
     reply_to: str
     offsets: dict[str, int] = {}
     """Characters already held, by `<choice>/<channel>`."""
+    most: int = 0
+    """Characters to send at most; who was sent less than there is asks again. 0 for all, and all that follows."""
+
+
+class GenerationTakenOver(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """Broadcast: another process makes the next attempt; whoever holds the request open attaches to it."""
+
+    request_id: UUID
+    process: str
+    attempt: int
+
+
+class ApiLives(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """Broadcast every two seconds: an api process is there, and with it the clients that it holds."""
+
+    process: str
+
+
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What any api process must know of a request to answer for it."""
+
+    tenant: UUID
+    key_id: UUID
+    model: str
+    asked: str
+    """The model as the client wrote it."""
+    streamed: bool
+    includes_usage: bool
+    accepted_at: datetime
+    deadline: datetime
+    lane: str = "interactive"
 
 
 class FindGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """Query by a redelivery: does another process run this generation now? Only that process answers."""
+    """Query: does another process than the asking one run this generation now? Only that process answers."""
 
     request_id: UUID
     asking: str
@@ -142,12 +187,18 @@ class GenerationFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
     request_id: UUID
     process: str
     attempt: int
+    about: About | None = None
+    started_at: datetime | None = None
+    first_token_at: datetime | None = None
+    decisions: list[Decision] = []
 
 
 class FindRequest(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """Query by a take-over: does an api process hold this request open? Only that process answers."""
+    """Query by inference: does an api process hold this request open? Only that process answers."""
 
     request_id: UUID
+    with_answer: bool = False
+    """Whether to tell what its client has of the answer."""
 
 
 class RequestFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -155,6 +206,10 @@ class RequestFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
 
     request_id: UUID
     process: str
+    answer: bytes = b""
+    """Packed stream frames: what was delivered, from its beginning, where it was asked for."""
+    restarts: bool = False
+    """Whether its client takes an answer that begins anew."""
 
 
 class ReadGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -162,11 +217,24 @@ class ReadGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
 
     request_id: UUID
     reply_to: str = ""
+    offsets: dict[str, int] = {}
+    """Characters already held, by `<choice>/<channel>`."""
+    most: int = 0
+    """Characters to send at most, the end only with the last of them. 0 for all."""
 
 
 class GenerationState(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """What inference's row says; `outcome` is `running`, `unknown` or an Outcome."""
+    """What inference's row says; `outcome` is `running`, `unknown` or an Outcome. Only `unknown` is about nothing."""
 
     request_id: UUID
     outcome: str
     attempt: int = 0
+    about: About | None = None
+    tokens: Tokens | None = None
+    error_code: str = ""
+    started_at: datetime | None = None
+    first_token_at: datetime | None = None
+    ended_at: datetime | None = None
+    decisions: list[Decision] = []
+    is_kept: bool = False
+    """Whether the text of an answer that ended is still there."""
