@@ -98,9 +98,7 @@ ATTEMPT_COSTED = Topic("inference.attempt.costed.v1", AttemptCosted, "inference"
 CATALOGUE_CHANGED = Topic("inference.catalogue.changed.v1", CatalogueChanged, "inference", stream=INFERENCE_EVENTS.name)
 USAGE_RECORDED = Topic("billing.usage.recorded.v1", UsageRecorded, "billing", stream=BILLING_EVENTS.name)
 ATTACH_GENERATION = Topic("inference.generation.attach.v1", AttachGeneration, "api", Kind.BROADCAST)
-GENERATION_TAKEN_OVER = Topic(
-    "inference.generation.taken_over.v1", GenerationTakenOver, "inference", Kind.BROADCAST
-)
+GENERATION_TAKEN_OVER = Topic("inference.generation.taken_over.v1", GenerationTakenOver, "inference", Kind.BROADCAST)
 API_LIVES = Topic("api.process.lives.v1", ApiLives, "api", Kind.BROADCAST)
 FIND_GENERATION = Topic(
     "qry.inference.generation.find.v1", FindGeneration, "inference", Kind.QUERY, reply=GenerationFound
