@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from penstock_common.errors import BusUnavailable
-from penstock_common.messaging.ports import Outgoing
+from penstock_common.messaging.ports import Outgoing, Settler
+from tests.support.deliveries import MemorySettler
 
 
 @dataclass
@@ -15,6 +16,7 @@ class MemoryBus:
     refuses: Callable[[Outgoing], bool] = lambda message: False
     confirmed: Callable[[], Awaitable[None]] | None = None
     """What happens before the publisher hears of a confirmation."""
+    settler: Settler = field(default_factory=MemorySettler)
     sent: list[str] = field(default_factory=list)
     """Message ids, repeats included."""
 

@@ -1,6 +1,7 @@
 """`penstock topology`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,9 @@ from penstock.commands.options import Data, Json
 app = typer.Typer(help="What may exist on the bus: streams, topics, consumers.", no_args_is_help=True)
 Bus = Annotated[
     str | None, typer.Option(help="This bus: nats://… or amqp://…; without it that of the platform on --data.")
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Stay, and apply it again whenever the bus has lost something of it.")
 ]
 
 
@@ -37,11 +41,21 @@ def diff(bus: Bus = None, data: Data = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def apply(bus: Bus = None, data: Data = None, as_json: Json = False) -> None:
+def apply(bus: Bus = None, data: Data = None, as_json: Json = False, watch: Watch = False) -> None:
     """Make the bus match what is declared; never removes what holds messages."""
-    from penstock_common.messaging.connect import apply_topology  # noqa: PLC0415 (as above)
+    from penstock_common.messaging.connect import apply_topology, keep_topology  # noqa: PLC0415 (as above)
 
     _print(_ask(apply_topology, bus, data), as_json, "nothing to change")
+    if watch:
+        _ask(
+            lambda url: keep_topology(
+                url,
+                lambda changes: _print(changes, as_json, ""),
+                lambda reason: typer.echo(f"can't be applied: {reason}", err=True),
+            ),
+            bus,
+            data,
+        )
 
 
 def _ask(job: Any, bus: str | None, data: Path | None) -> list[str]:
@@ -59,8 +73,8 @@ def _ask(job: Any, bus: str | None, data: Path | None) -> list[str]:
     return lines
 
 
-def _print(changes: list[str], as_json: bool, nothing: str) -> None:
+def _print(changes: Sequence[str], as_json: bool, nothing: str) -> None:
     if as_json:
-        print(json.dumps({"changes": changes}))
+        print(json.dumps({"changes": list(changes)}), flush=True)
     else:
         typer.echo("\n".join(changes) or nothing)

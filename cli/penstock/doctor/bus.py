@@ -65,6 +65,8 @@ def _stuck(first: BusState, second: BusState) -> Iterator[Finding]:
         before, now = first.lanes.get(lane.name), second.lanes.get(lane.name)
         if not before or not now or not now.is_stuck(before):
             continue
+        if lane in PLATFORM.upkeep.values() and not now.receivers:  # a service that does not run has nothing to repeat
+            continue
         count = now.waiting + now.unfinished
         why = "its handler makes no progress" if now.receivers else "no process receives them"
         problem = f"{count} message(s) wait, and {why}"

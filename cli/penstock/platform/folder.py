@@ -53,6 +53,11 @@ class DataFolder:
         return self.root / "state.json"
 
     @property
+    def restored(self) -> Path:
+        """What was made anew on the bus while the platform ran."""
+        return self.root / "restored.json"
+
+    @property
     def processes(self) -> Path:
         """The processes that the supervisor started."""
         return self.root / "processes.json"

@@ -58,5 +58,8 @@ def summary(facts: dict[str, Any]) -> str:
         f"data       {facts['data']}",
         f"models     {', '.join(facts['models']) or 'none yet'}",
     ]
+    if restored := facts["bus_restored"]:
+        times = f"{restored['times']} times since the start" if restored["times"] > 1 else "once since the start"
+        lines.append(f"bus        was emptied, made anew at {restored['restored_at']} ({times})")
     lines += [f"{name:<10} {' '.join(map(str, pids)) or 'down'}" for name, pids in facts["processes"].items()]
     return "\n".join(lines)

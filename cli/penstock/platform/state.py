@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from penstock.platform.asking import get_json
+from penstock.platform.bus_watch import restored
 from penstock.platform.elsewhere import named_addresses
 from penstock.platform.errors import NotRunning
 from penstock.platform.files import read_json, write_json
@@ -60,6 +61,7 @@ async def snapshot(folder: DataFolder, started: State | None = None) -> dict[str
         "models": await models(state),
         "data": state.data,
         "bus": state.bus,
+        "bus_restored": restored(folder),
         "database": state.database,
         "processes": processes(folder),
     }

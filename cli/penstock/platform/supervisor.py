@@ -11,6 +11,7 @@ from pathlib import Path
 
 from penstock.platform import leftovers
 from penstock.platform.asking import is_ok
+from penstock.platform.bus_watch import BusWatch
 from penstock.platform.child import Child, Probe
 from penstock.platform.credentials import SERVICES, load_credentials
 from penstock.platform.folder import DataFolder
@@ -50,6 +51,7 @@ class Supervisor:
         self._ledger = leftovers.Ledger(folder.processes)
         self._children: dict[str, Child] = {}
         self._listeners: dict[str, socket.socket] = {}
+        self._bus: BusWatch | None = None
 
     async def start(self) -> State:
         """Start all; raises PlatformError with the reason where one of them does not become ready."""
@@ -65,6 +67,8 @@ class Supervisor:
         state = _state(addresses, wiring)
         for child in self._children.values():
             child.guard()
+        self._bus = BusWatch(self._folder, self._console, addresses.bus)
+        self._bus.start()
         state.save(self._folder)
         return state
 
@@ -73,6 +77,8 @@ class Supervisor:
         self._folder.state.unlink(missing_ok=True)
         for listener in self._listeners.values():
             listener.close()
+        if self._bus:
+            await self._bus.stop()
         for names in STOP_ORDER:
             there = [self._children[name] for name in names if name in self._children]
             await asyncio.gather(*(child.stop(GRACE) for child in there))

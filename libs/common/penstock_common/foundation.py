@@ -3,6 +3,7 @@
 from penstock_common.db.heads import require_schema
 from penstock_common.db.partitions import Partitions
 from penstock_common.db.relay import Relay
+from penstock_common.db.replay import Replay
 from penstock_common.db.transaction import Database
 from penstock_common.messaging.connect import make_bus
 from penstock_common.settings import ServiceSettings
@@ -18,6 +19,7 @@ class Foundation:
         self.database = Database(self.url, service, PLATFORM, pool_size=settings.database.pool_size)
         self.partitions = Partitions(self.database)
         self.relay = Relay(self.database, self.bus, service)
+        self.replay = Replay(self.database, self.bus, service)
 
     async def connect(self) -> None:
         """Reach the bus and the schema; may be repeated. Raises BusUnavailable, DatabaseUnavailable."""
@@ -30,9 +32,11 @@ class Foundation:
         """Make partitions, and publish what the outbox holds."""
         await self.partitions.start()
         await self.relay.start()
+        self.replay.start()
 
     async def stop(self) -> None:
         """Publish what waits, then disconnect."""
+        await self.replay.stop()
         await self.relay.stop()
         await self.partitions.stop()
         await self.bus.close()

@@ -35,6 +35,7 @@ from penstock_common.contracts.generation import (
     RequestFound,
 )
 from penstock_common.contracts.keys import KeyCreated, KeyRevoked
+from penstock_common.contracts.platform import BusRebuilt
 from penstock_common.contracts.runs import (
     CancelRun,
     ListRuns,
@@ -84,6 +85,7 @@ RUNS = Stream("RUNS", max_age=7 * DAY, max_bytes=GIB // 2, refuse_when_full=True
 WORKER_EVENTS = Stream("WORKER", max_age=14 * DAY, max_bytes=GIB // 2)
 SCHEDULER_EVENTS = Stream("SCHEDULER", max_age=14 * DAY, max_bytes=GIB // 4)
 INDEXER_EVENTS = Stream("INDEXER", max_age=14 * DAY, max_bytes=GIB // 4)
+UPKEEP = Stream("UPKEEP", max_age=14 * DAY, max_bytes=GIB // 64)
 
 GENERATE_TEXT = Topic("cmd.inference.text.generate.v1", GenerateText, "api", Kind.COMMAND, GENERATE.name, Wire.MSGPACK)
 CANCEL_GENERATION = Topic("cmd.inference.generation.cancel.v1", CancelGeneration, "api", Kind.COMMAND, COMMANDS.name)
@@ -140,6 +142,8 @@ SEARCH_CHUNKS = Topic("qry.indexer.chunks.search.v1", SearchChunks, "indexer", K
 READ_BASES = Topic("qry.indexer.bases.read.v1", ReadBases, "indexer", Kind.QUERY, reply=BaseList)
 READ_DOCUMENTS = Topic("qry.indexer.documents.read.v1", ReadDocuments, "indexer", Kind.QUERY, reply=DocumentList)
 
+BUS_REBUILT = Topic("platform.bus.rebuilt.v1", BusRebuilt, "platform", stream=UPKEEP.name)
+
 PATIENT = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Back within seconds once a dependency is; with 300 attempts that is a quarter of an hour of outage."""
 
@@ -156,6 +160,7 @@ PLATFORM = Topology(
         WORKER_EVENTS,
         SCHEDULER_EVENTS,
         INDEXER_EVENTS,
+        UPKEEP,
         QUARANTINE,
         DEAD_LETTERS,
     ),
@@ -203,7 +208,9 @@ PLATFORM = Topology(
         SEARCH_CHUNKS,
         READ_BASES,
         READ_DOCUMENTS,
+        BUS_REBUILT,
     ),
+    rebuilt=BUS_REBUILT,
     consumers=(
         Consumer(
             "inference",

@@ -1,12 +1,15 @@
 """The suite on NATS."""
 
+import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Sequence
 
 import nats
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from penstock.platform.nats import NatsServer
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.nats.declared import declared
 from penstock_common.messaging.topology import DEAD_LETTERS, Consumer, Topology
@@ -38,13 +41,18 @@ class NatsSide:
                 with contextlib.suppress(NotFoundError):
                     await js.delete_stream(stream)
 
+    async def lose(self) -> None:
+        """The store is deleted while the server is down."""
+        assert isinstance(self.server.kind, NatsServer)
+        await asyncio.to_thread(self.server.kill)
+        shutil.rmtree(self.server.kind.home / "jetstream")
+        await asyncio.to_thread(self.server.start)
+
     async def letters(self, consumer: Consumer) -> Sequence[DeadLetter]:
         """Read by sequence, without a consumer."""
         async with self.jetstream() as js:
             state = (await js.stream_info(DEAD_LETTERS.name)).state
-            stored = [
-                await js.get_msg(DEAD_LETTERS.name, n) for n in range(max(1, state.first_seq), state.last_seq + 1)
-            ]
+            stored = [await js.get_msg(DEAD_LETTERS.name, n) for n in range(state.first_seq, state.last_seq + 1)]
         own = [raw for raw in stored if raw.subject == consumer.dead_letters]
         return [
             DeadLetter.parse({n.lower(): v for n, v in (raw.headers or {}).items()}, raw.data or b"") for raw in own

@@ -54,6 +54,11 @@ class RabbitSide:
             await self._delete(topology)
         self.server.laid_out = time.monotonic()
 
+    async def lose(self) -> None:
+        """Its database is deleted while the server is down."""
+        await asyncio.to_thread(self.server.renew)
+        self.server.laid_out = time.monotonic()
+
     async def _delete(self, topology: Topology) -> None:
         async with self.channel() as channel:
             for thing in declared(topology):

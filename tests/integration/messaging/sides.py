@@ -23,6 +23,9 @@ class Side(Protocol):
     async def wipe(self, topology: Topology) -> None:
         """Delete all that a topology, or a variant of it, made on the server."""
 
+    async def lose(self) -> None:
+        """kill -9, and start again without what it kept."""
+
     async def letters(self, consumer: Consumer) -> Sequence[DeadLetter]:
         """A consumer's dead letters, left where they are."""
 

@@ -93,7 +93,7 @@ async def test_what_the_server_gives_up_is_buried_once(bus: Bus, nats_url: str) 
         await until_async(lambda: buried(js))
         await asyncio.sleep(0.3)
         assert await buried(js) == 1
-        raw = await js.get_msg("DLQ", 1)
+        raw = await js.get_last_msg("DLQ", ON_PAID.dead_letters)
     letter = DeadLetter.parse(raw.headers or {}, raw.data or b"")
     assert (letter.message_id, letter.body, letter.attempts) == (sent.message_id, sent.body, ON_PAID.server_limit)
     await asyncio.gather(*(watch.stop() for watch in watches))

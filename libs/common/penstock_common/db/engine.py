@@ -18,8 +18,8 @@ GUARDS = {
     "idle_in_transaction_session_timeout": "3000",
 }
 # Classes 08 (connection), 53 (disk, memory or connections used up), 57P (shutting down); statements cut short by a
-# time-out; a transaction ended for idling; a server that takes no writes.
-GONE = ("08", "53", "57P", "57014", "25P03", "25006")
+# time-out; a row that somebody holds for too long; a transaction ended for idling; a server that takes no writes.
+GONE = ("08", "53", "57P", "57014", "55P03", "25P03", "25006")
 
 
 def make_engine(url: str, *, name: str, pool_size: int = 5) -> AsyncEngine:

@@ -41,7 +41,7 @@ from unnest(cast(:day as date[]), cast(:id as uuid[])) as g(day, id)
 where o.day = g.day and o.id = g.id and o.published_at is null
 """
 DEFER = """
-update {schema}.outbox o set retry_at = now() + interval '5 seconds'
+update {schema}.outbox o set retry_at = now() + interval '2 seconds'
 from unnest(cast(:day as date[]), cast(:id as uuid[])) as g(day, id) where o.day = g.day and o.id = g.id
 """
 SQL = (CLAIM, MARK, DEFER)

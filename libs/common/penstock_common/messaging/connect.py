@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.inspection import Inspector
 from penstock_common.messaging.ports import Bus, TopologyJob
+from penstock_common.messaging.rebuilding import Restored, TopologyKeeper
 from penstock_common.messaging.topology import Topology
 from penstock_common.topology import PLATFORM
 
@@ -24,7 +26,7 @@ def make_bus(url: str, name: str) -> Bus:
         return NatsBus(url, name)
     from penstock_common.messaging.rabbit.bus import RabbitBus  # noqa: PLC0415
 
-    return RabbitBus(url, name)
+    return RabbitBus(url, name, {row.topic.subject for row in PLATFORM.consumers})
 
 
 def make_topology_job(url: str) -> TopologyJob:
@@ -65,6 +67,13 @@ async def connect_bus(url: str, name: str, patience: float = PATIENCE) -> Bus:
 async def apply_topology(url: str, topology: Topology = PLATFORM) -> list[str]:
     """Make the bus match the topology; one line per thing created or changed. Raises TopologyRefused."""
     return await make_topology_job(url).apply(topology)
+
+
+async def keep_topology(
+    url: str, restored: Restored, refused: Callable[[str], None], topology: Topology = PLATFORM
+) -> None:
+    """Apply the topology again whenever something of it is missing, until cancelled; both are told, once each time."""
+    await TopologyKeeper(make_topology_job(url), topology, restored, refused).run()
 
 
 async def diff_topology(url: str, topology: Topology = PLATFORM) -> list[str]:

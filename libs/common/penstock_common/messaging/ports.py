@@ -1,7 +1,9 @@
 """What the platform asks of a bus. One adapter per bus implements it; nothing above knows which one runs."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +18,16 @@ Deliver = Callable[["Incoming"], Awaitable[None]]
 
 Receive = Callable[[str, bytes], None]
 """Takes (key, body) of a message sent to a process's inbox; must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A connection for looking at a bus."""
+
+    lacks: Callable[[], Awaitable[bool]]
+    """Whether something that the topology declares is missing now. Raises BusUnavailable."""
+    gone: "asyncio.Future[Any]"
+    """Done once the connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +183,6 @@ class TopologyJob(Protocol):
 
     async def diff(self, topology: Topology) -> list[str]:
         """What `apply` would do, without doing it."""
+
+    def looking(self, topology: Topology) -> AbstractAsyncContextManager[Look]:
+        """Connected, so that it can be asked cheaply whether something is missing. Raises BusUnavailable."""

@@ -1,6 +1,6 @@
 """What may exist on a bus: topics, streams, consumers. Data only; adapters and documents are made from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -183,6 +183,8 @@ class Topology:
     streams: tuple[Stream, ...]
     topics: tuple[Topic, ...]
     consumers: tuple[Consumer, ...]
+    rebuilt: Topic | None = None
+    """The event by which the topology job tells every service that the bus lost what it kept."""
     _by_contract: dict[type[Contract], Topic] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -214,6 +216,21 @@ class Topology:
         for consumer in self.consumers:
             yield consumer
             yield from filter(None, (consumer.quarantine, consumer.dead_lane))
+        yield from self.upkeep.values()
+
+    @cached_property
+    def rows(self) -> tuple[Consumer, ...]:
+        """Every consumer that is not derived from another: those declared, and one a service for upkeep."""
+        return (*self.consumers, *self.upkeep.values())
+
+    @cached_property
+    def upkeep(self) -> Mapping[str, Consumer]:
+        """By service, the lane on which it hears that the bus was rebuilt; no handler of its own is behind it."""
+        if (topic := self.rebuilt) is None:
+            return {}
+        row = Consumer("", "on_bus_rebuilt", topic, max_attempts=1000, backoff=(0.5, 1.0, 2.0), runner=Runner.PLAIN)
+        row = replace(row, concurrency=1, ordered=True)
+        return {service: replace(row, service=service) for service in sorted({c.service for c in self.consumers})}
 
     @cached_property
     def retry_delays(self) -> tuple[float, ...]:

@@ -31,7 +31,7 @@ class Declared:
 def declared(topology: Topology, replicas: int) -> list[Declared]:
     """Everything in order of creation. `replicas` is the copies of each stream, 1 without a cluster."""
     streams = [
-        *(_stream(stream, _subjects(stream, topology)) for stream in topology.streams),
+        *(_stream(stream, _subjects(stream, topology)) for stream in _in_order(topology)),
         _stream(Stream(ADVISORIES, max_age=7 * DAY, max_bytes=64 << 20), [ADVISORY_SUBJECT]),
         _notes(),
     ]
@@ -43,6 +43,12 @@ def declared(topology: Topology, replicas: int) -> list[Declared]:
         *(_consumer(lane) for lane in topology.lanes),
         Declared(ADVISORIES, WATCHER, {**watcher, "ack_policy": api.AckPolicy.EXPLICIT}),
     ]
+
+
+def _in_order(topology: Topology) -> list[Stream]:
+    """The stream first in which the loss of the others is told."""
+    first = topology.rebuilt.stream if topology.rebuilt else ""
+    return sorted(topology.streams, key=lambda stream: stream.name != first)
 
 
 def _subjects(stream: Stream, topology: Topology) -> list[str]:

@@ -121,6 +121,8 @@ class SlotPull:
         ask: dict[str, Any] = {"batch": free, "expires": int(EXPIRES * 1e9), "idle_heartbeat": int(IDLE_BEAT * 1e9)}
         with contextlib.suppress(BusUnavailable):  # the watch repeats it
             self._connection.post(self._api, json.dumps(ask).encode(), self._inbox)
+            if not self._asked:  # while all slots were busy there was nobody to be silent
+                self._heard = time.monotonic()
             self._asked += free
 
     async def _watch(self) -> None:

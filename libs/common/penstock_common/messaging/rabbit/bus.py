@@ -1,6 +1,6 @@
 """The bus on RabbitMQ."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from penstock_common.messaging.delivery import Delivery
 from penstock_common.messaging.ports import Bound, Deliver, Front, Outgoing, Receive, Subscription
@@ -16,14 +16,15 @@ from penstock_common.messaging.topology import Consumer, Topic, Topology
 from penstock_common.tracing.messages import asking, sending
 
 COMMANDS = "cmd."
-"""A command needs its consumer's queue; an event may have none."""
+"""A command needs its consumer's queue."""
 
 
 class RabbitBus:
     """One process's connection to RabbitMQ, with a channel for each purpose."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self.url = url
+    def __init__(self, url: str, name: str, consumed: Container[str] = ()) -> None:
+        """`consumed` are the events that need a queue as commands do; others may have none."""
+        self.url, self._consumed = url, consumed
         self.link, self.pulse = Link(url, name), Pulse()
         # Apart, because a broker that has no room for what is published stops reading that connection: acks too.
         self._lanes = Link(url, f"{name} lanes")
@@ -53,11 +54,11 @@ class RabbitBus:
 
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Store durably; returns once every queue of the subject confirmed. Raises BusUnavailable."""
-        command = message.subject.startswith(COMMANDS)
+        routed = message.subject.startswith(COMMANDS) or message.subject in self._consumed
         with sending(message) as leaving:
             properties = wire.persistent(message.message_id, leaving.headers)
             await self._publisher.publish(
-                wire.EVENTS, message.subject, message.body, properties, timeout, routed=command
+                wire.EVENTS, message.subject, message.body, properties, timeout, routed=routed
             )
 
     def send(self, process: str, key: str, body: bytes) -> None:

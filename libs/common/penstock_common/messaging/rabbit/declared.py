@@ -63,7 +63,7 @@ def declared(topology: Topology) -> Iterator[Declared]:
         yield Exchange(level_name(delay), "fanout")
         yield level(delay)
     streams = {s.name: s for s in (QUARANTINE, DEAD_LETTERS, *topology.streams)}
-    for consumer in topology.consumers:
+    for consumer in topology.rows:
         yield dead_letters(consumer)
     for lane in topology.lanes:
         yield queue(lane, streams[lane.topic.stream])

@@ -14,7 +14,7 @@ from penstock_common.messaging.deadletter import describe
 from penstock_common.messaging.ports import Receive
 from penstock_common.messaging.rabbit.held import Held
 from penstock_common.messaging.rabbit.link import Link, unavailable
-from penstock_common.messaging.rabbit.publishing import Sender, checked
+from penstock_common.messaging.rabbit.publishing import Sender, checked, confirmed
 from penstock_common.messaging.rabbit.wire import EVENTS, INBOXES, QUERIES, TRANSIENT, Properties, headers_of
 from penstock_common.messaging.topology import Topic
 from penstock_common.tracing.messages import answering as in_trace
@@ -127,9 +127,7 @@ class Asker(Held):
             del self._waiting[question]
 
     async def _publish(self, key: str, body: bytes, properties: Properties) -> None:
-        await checked(self, body).basic_publish(
-            body, exchange=QUERIES, routing_key=key, properties=properties, mandatory=True, wait=False
-        )
+        await confirmed(checked(self, body), body, QUERIES, key, properties, mandatory=True)
 
     async def _listen(self, channel: Channel) -> None:
         await channel.basic_consume(REPLIES, self._on_reply, no_ack=True)

@@ -14,6 +14,7 @@ from penstock_common.messaging.rabbit.link import FAILURES, OPEN_TIMEOUT, PAUSE,
 
 log = structlog.get_logger()
 
+LONGEST_PAUSE = 1.0  # seconds; the server logs each refusal
 SETUP_TIMEOUT = 10.0  # seconds; a queue may be electing its leader, or a handler of this process may block it
 
 Setup = Callable[[Channel], Awaitable[None]]
@@ -100,7 +101,7 @@ class Held:
 
     async def _reopen(self) -> None:
         """Try until it works; say once why it does not."""
-        told = False
+        told, pause = False, PAUSE
         while True:
             try:
                 return await self._open()
@@ -108,4 +109,5 @@ class Held:
                 if self.link.connected and not told:
                     told = True
                     log.warning("bus.channel_refused", channel=self.name, reason=describe(error))
-            await asyncio.sleep(PAUSE)
+                pause = min(2 * pause, LONGEST_PAUSE) if self.link.connected else PAUSE
+            await asyncio.sleep(pause)

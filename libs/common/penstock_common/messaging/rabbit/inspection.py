@@ -31,7 +31,7 @@ class RabbitInspector:
         """How it is now. Raises BusUnavailable, BusRefused."""
         async with self._connection() as connection, unavailable(LOOK_SECONDS):
             lanes = {lane.name: await _state(connection, lane.name) for lane in topology.lanes}
-            graves = {c.name: await _state(connection, c.dead_letters) for c in topology.consumers}
+            graves = {c.name: await _state(connection, c.dead_letters) for c in topology.rows}
         return BusState(
             lanes={name: state for name, state in lanes.items() if state},
             dead_letters={name: grave.waiting for name, grave in graves.items() if grave and grave.waiting},

@@ -32,6 +32,20 @@ def checked(held: Held, body: bytes) -> Channel:
     return channel
 
 
+async def confirmed(
+    channel: Channel, body: bytes, exchange: str, key: str, properties: Properties, **how: bool
+) -> None:
+    """Publish, and wait for the server's word. It is waited for even where the caller waits no more.
+
+    A channel dies of the word on a publish that was cancelled, and all others on it fail.
+    """
+    publishing = asyncio.ensure_future(
+        channel.basic_publish(body, exchange=exchange, routing_key=key, properties=properties, wait=False, **how)
+    )
+    publishing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.shield(publishing)
+
+
 def explained(error: BusUnavailable, key: str) -> BusUnavailable:
     """What to do about a message that the server refused."""
     match error.__cause__:
@@ -55,9 +69,7 @@ class Publisher(Held):
         channel = checked(self, body)
         try:
             async with unavailable(timeout):
-                await channel.basic_publish(
-                    body, exchange=exchange, routing_key=key, properties=properties, mandatory=routed, wait=False
-                )
+                await confirmed(channel, body, exchange, key, properties, mandatory=routed)
         except BusUnavailable as error:
             raise explained(error, key) from error.__cause__
 

@@ -20,7 +20,7 @@ from penstock_common.messaging.topology import Consumer
 
 log = structlog.get_logger()
 
-CONFIRM_TIMEOUT = 2.0  # seconds
+CONFIRM_TIMEOUT = 60.0  # seconds; whoever asks a slow broker again has the message twice, and the broker more to do
 UNMOVED_PAUSE = 0.5  # seconds
 REMEMBERED = 4096  # first failures of messages that are retried in place
 LEVELS = (0.2, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0)

@@ -10,11 +10,17 @@ from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
 from penstock_common.errors import BusUnavailable, TopologyRefused
-from penstock_common.messaging.rabbit.declared import Declared, declared
+from penstock_common.messaging.ports import Look
+from penstock_common.messaging.rabbit.declared import Declared, Exchange, Queue, declared
 from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, unavailable
+from penstock_common.messaging.rabbit.wire import EVENTS, persistent
+from penstock_common.messaging.rebuilding import announcement
 from penstock_common.messaging.topology import Topology
 
 DECLARE_TIMEOUT = 15.0  # seconds; a quorum queue elects its leader
+LOOK_TIMEOUT = 5.0  # seconds
+UNTOLD = Exchange("untold", "fanout")
+"""There while queues are made anew and the services don't know it: a job that dies meanwhile leaves it to the next."""
 INEQUIVALENT = re.compile(r"inequivalent arg '(?P<name>[^']+)'.*received (?P<new>.+) but current is (?P<old>.+)")
 REMEDY = (
     "RabbitMQ can't change a queue in place. Stop what publishes to it, let its consumers empty it, "
@@ -45,15 +51,38 @@ class RabbitTopology:
             changes = await _changes(connection, topology)
             if differing := [str(change) for change in changes if change.differs]:
                 raise TopologyRefused(f"{'; '.join(differing)}. {REMEDY}")
+            untold = bool(changes) or not await _absent(connection, UNTOLD)
+            if untold:
+                await _declare(connection, UNTOLD)
             for thing in declared(topology):  # all of them: a binding can't be looked at, but made again
-                async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
-                    await thing.declare(channel)
+                await _declare(connection, thing)
+            if untold:
+                await _tell(connection, topology)
             return [str(change) for change in changes]
 
     async def diff(self, topology: Topology) -> list[str]:
         """What `apply` would do, without doing it."""
         async with self._connection() as connection:
             return [str(change) for change in await _changes(connection, topology)]
+
+    @asynccontextmanager
+    async def looking(self, topology: Topology) -> AsyncIterator[Look]:
+        """Connected; looking is one question a queue and exchange."""
+        things = list(declared(topology))
+        async with self._connection() as connection:
+
+            async def lacks() -> bool:
+                try:
+                    async with unavailable(LOOK_TIMEOUT), _channel(connection) as channel:
+                        for thing in things:
+                            await thing.declare(channel, passive=True)
+                except BusUnavailable as error:
+                    if isinstance(error.__cause__, ChannelNotFoundEntity):
+                        return True
+                    raise
+                return False
+
+            yield Look(lacks, connection.closing)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiormq.Connection]:
@@ -74,6 +103,25 @@ async def _channel(connection: aiormq.Connection) -> AsyncIterator[aiormq.abc.Ab
     finally:
         if not channel.is_closed:
             await channel.close()
+
+
+async def _declare(connection: aiormq.Connection, thing: Declared) -> None:
+    async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
+        await thing.declare(channel)
+
+
+async def _tell(connection: aiormq.Connection, topology: Topology) -> None:
+    """Let the services know what was lost, once all that they publish to is there again."""
+    async with unavailable(DECLARE_TIMEOUT):
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        if topology.rebuilt:
+            message = announcement(topology.rebuilt)
+            properties = persistent(message.message_id, message.headers)
+            await channel.basic_publish(
+                message.body, exchange=EVENTS, routing_key=message.subject, properties=properties, mandatory=True
+            )
+        await channel.exchange_delete(UNTOLD.name)
+        await channel.close()
 
 
 async def _changes(connection: aiormq.Connection, topology: Topology) -> list[Change]:
@@ -99,9 +147,13 @@ async def _compared(connection: aiormq.Connection, thing: Declared) -> Change | 
 
 async def absent(connection: aiormq.Connection, queue: str) -> bool:
     """Whether the server has no such queue. Raises BusUnavailable."""
+    return await _absent(connection, Queue(queue, {}))
+
+
+async def _absent(connection: aiormq.Connection, thing: Declared) -> bool:
     try:
         async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
-            await channel.queue_declare(queue, passive=True)
+            await thing.declare(channel, passive=True)
     except BusUnavailable as error:
         if isinstance(error.__cause__, ChannelNotFoundEntity):
             return True

@@ -1,0 +1,106 @@
+"""Says again what a service said, after the bus lost it: the outbox is the truth from which a bus is rebuilt."""
+
+import asyncio
+import contextlib
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from penstock_common.contracts.platform import BusRebuilt
+from penstock_common.db.transaction import Database
+from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.delivery import Delivery
+from penstock_common.messaging.envelope import opened
+from penstock_common.messaging.ports import Bus, Incoming, Outgoing, Subscription
+
+log = structlog.get_logger()
+
+BATCH = 256
+HORIZON = timedelta(days=1)  # before the day of the last message: what waited longer was not being handled either
+SETTLE_SECONDS = 2.0  # what a relay published into the void is marked by then
+PAUSE = 1.0  # seconds
+GRACE = 2.0  # seconds
+
+NEWEST = "select max(day) from {schema}.outbox where published_at is not null"
+PAGE = f"""
+select day, id, subject, stream, message_id, headers, body from {{schema}}.outbox
+where published_at is not null and day >= :oldest and (day, id) < (:day, :id)
+order by day desc, id desc limit {BATCH}
+"""
+
+
+class Replay:
+    """Receives the word that the bus was rebuilt, in one process of the service, and publishes the outbox again.
+
+    Every consumer knows what it handled before by its inbox. Commands of interactive requests, queries and broadcasts
+    are in no outbox: whoever waits for their answer asks again.
+    """
+
+    def __init__(self, database: Database, bus: Bus, service: str) -> None:
+        self._database, self._bus, self._lane = database, bus, database.topology.upkeep.get(service)
+        self._newest, self._page = (text(sql.format(schema=database.schema)) for sql in (NEWEST, PAGE))
+        self._delivery = Delivery(bus.settler)
+        self._subscription: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Receive as soon as the lane is there."""
+        if self._lane:
+            self._task = asyncio.create_task(self._subscribe())
+
+    async def stop(self) -> None:
+        """Receive no more; what is not said again yet is for the next process."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._subscription:
+            await self._subscription.stop()
+        await self._delivery.inflight.drain(GRACE)
+
+    async def publish_again(self) -> int:
+        """Publish the newest first, as the oldest were most likely handled; returns how many.
+
+        Raises BusUnavailable, DatabaseUnavailable: the next attempt begins from the newest.
+        """
+        async with self._database.reading() as connection:
+            newest = await connection.scalar(self._newest)
+        count, cursor = 0, {"day": date.max, "id": UUID(int=2**128 - 1)}
+        while newest:
+            rows = await self._rows({**cursor, "oldest": newest - HORIZON})
+            await asyncio.gather(*(self._bus.publish(outgoing_of(row)) for row in rows))
+            count += len(rows)
+            if len(rows) < BATCH:
+                break
+            cursor = {"day": rows[-1].day, "id": rows[-1].id}
+        return count
+
+    async def _rows(self, given: dict[str, object]) -> list[Any]:
+        async with self._database.reading() as connection:
+            return list((await connection.execute(self._page, given)).all())
+
+    async def _subscribe(self) -> None:
+        assert self._lane
+        while self._subscription is None:
+            with contextlib.suppress(BusUnavailable):
+                if not await self._bus.missing([self._lane]):
+                    self._subscription = await self._bus.pull(self._lane, self._deliver)
+                    return
+            await asyncio.sleep(PAUSE)
+
+    async def _deliver(self, message: Incoming) -> None:
+        assert self._lane
+        await self._delivery.run(self._on_bus_rebuilt, message, self._lane)
+
+    async def _on_bus_rebuilt(self, message: Incoming) -> None:
+        event = opened(message, BusRebuilt)
+        await asyncio.sleep(SETTLE_SECONDS)
+        count = await self.publish_again()
+        log.info("outbox.replayed", service=self._database.schema, count=count, lost_at=event.rebuilt_at.isoformat())
+
+
+def outgoing_of(row: Any) -> Outgoing:
+    """An outbox row as the message that it was, under its own id."""
+    return Outgoing(row.subject, row.stream, row.message_id, row.headers, bytes(row.body))
