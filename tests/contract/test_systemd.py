@@ -17,6 +17,7 @@ ANALYZE = "systemd-analyze"
 EXPOSED = 30  # of 100; systemd calls up to 49 medium and a service without any confinement 96
 HELP = "systemd-analyze is needed to check the units. Install it: apt-get install systemd"
 BUS = "amqp://someone:secret@rabbit:5672/"
+JOBS = ("penstock-prepare.service", "penstock-topology.service")
 DATABASE = "postgresql://root:secret@postgres:5432/penstock?sslmode=require"
 
 
@@ -39,7 +40,7 @@ def analyze(units: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_systemd_accepts_every_unit(units: Path) -> None:
     """No unknown setting, no program that is not there, nothing that waits for itself."""
     names = [f"penstock@{service}.service" for service in SERVICES]
-    checked = analyze(units, "verify", "--man=no", "penstock.target", "penstock-prepare.service", *names)
+    checked = analyze(units, "verify", "--man=no", "penstock.target", *JOBS, *names)
     about_ours = [line for line in checked.stderr.splitlines() if "penstock" in line]
     assert about_ours == [], checked.stderr
 
@@ -53,7 +54,7 @@ def test_verify_would_notice(units: Path) -> None:
     assert "pyhton" in said
 
 
-@pytest.mark.parametrize("unit", ["penstock@.service", "penstock-prepare.service"])
+@pytest.mark.parametrize("unit", ["penstock@.service", *JOBS])
 def test_unit_is_confined(units: Path, unit: str) -> None:
     """By systemd's own measure."""
     judged = analyze(units, "security", "--offline=yes", f"--threshold={EXPOSED}", str(units / unit))

@@ -1,11 +1,17 @@
-"""uvicorn's HTTP/1.1 parser with what it lacks: bounds on the head of a request, in bytes and in seconds."""
+"""uvicorn's HTTP/1.1 parser with what it lacks: bounds on the head of a request and on what waits for its client."""
 
 import asyncio
+import contextlib
+import socket
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 128 * 1024  # of an unfinished head; a service may accept less of a finished one
 HEAD_SECONDS = 10.0
+UNSENT_BYTES = 64 * 1024  # that the kernel keeps for a client that does not read; else it is megabytes
+
+ABORT = "penstock.abort"
+"""The extension of an ASGI scope that cuts its connection at once: what was not sent yet is thrown away."""
 
 TOO_LARGE = "431 Request Header Fields Too Large"
 TOO_SLOW = "408 Request Timeout"
@@ -17,6 +23,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head."""
         super().connection_made(transport)
+        with contextlib.suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._timer: asyncio.TimerHandle | None = None
         self._await_head()
 
@@ -37,6 +45,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
         if self._timer is None:
             self._await_head()
 

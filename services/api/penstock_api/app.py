@@ -6,6 +6,7 @@ from penstock_api.adapters.bases import IndexerBases
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.catalogue import Catalogue, Orders
 from penstock_api.adapters.discovery import InferenceDiscovery
+from penstock_api.adapters.generation_lookup import GenerationLookup
 from penstock_api.adapters.generations import Limits, OpenGenerations, Outlets
 from penstock_api.adapters.hooks import HookTable
 from penstock_api.adapters.idempotency import IdempotencyKeys
@@ -26,6 +27,7 @@ from penstock_api.routes.chat import ChatCompletions
 from penstock_api.routes.discovery import discovery_router
 from penstock_api.routes.embeddings import CreateEmbeddings
 from penstock_api.routes.hooks import hooks_router
+from penstock_api.routes.inference import Terms, inference_router
 from penstock_api.routes.ingress import ingress_router
 from penstock_api.routes.keys import keys_router
 from penstock_api.routes.models import models_router
@@ -65,12 +67,18 @@ class App:
         tasks = TaskOrders(self.database, self.bus, sealer, clock)
         limits = Limits(settings.max_open, settings.answer_seconds)
         self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, limits)
+        lookup = GenerationLookup(process, self.bus, self.database, clock, self.generations.held)
+        terms = Terms(clock, settings.resume_seconds, settings.slow_seconds)
         deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
         bases = IndexerBases(self.bus, self.database, LocalObjects(settings.objects.path), sealer)
         self.asgi: Any = make_application(
-            [route(self.keys, self.catalogue, self.generations) for route in (ChatCompletions, CreateEmbeddings)],
             [
+                route(self.keys, self.catalogue, self.generations, settings.slow_seconds)
+                for route in (ChatCompletions, CreateEmbeddings)
+            ],
+            [
+                inference_router(self.keys, lookup, self.generations, terms),
                 models_router(self.keys, self.catalogue),
                 usage_router(self.keys, BillingUsage(self.bus)),
                 keys_router(self.keys, self.keys),

@@ -13,6 +13,8 @@ FIRST_CHUNK = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 OPEN = Gauge("penstock_chat_open", "Requests that wait for an answer or are being answered")
+RESUMED = Counter("penstock_streams_resumed", "Streams that were taken up again by how that went", ["outcome"])
+SLOW_READERS = Counter("penstock_slow_readers_dropped", "Clients whose connection was cut as they read too slowly")
 REQUEST_ROWS_DROPPED = Counter(
     "penstock_request_rows_dropped", "Rows of api.requests given up while the database was away"
 )

@@ -28,3 +28,7 @@ class Settings(ServiceSettings):
     """Requests that this process holds open at once; more are answered 503."""
     answer_seconds: float = Field(default=300.0, ge=1, le=3600)
     """How long after its acceptance a request may still be answered: its deadline."""
+    resume_seconds: float = Field(default=600.0, ge=1, le=86_400)
+    """How long after its end a stream may still be taken up again."""
+    slow_seconds: float = Field(default=30.0, ge=0.1, le=3600)
+    """How long a client may make no room for more of its answer, before its connection is cut."""

@@ -1,6 +1,7 @@
 """Clients that leave, and servers that are away."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from penstock_common.contracts.catalogue import CatalogueChanged
 from penstock_common.contracts.generation import GenerateText, GenerationCompleted, Outcome
-from penstock_common.contracts.stream import Beat, Delta
+from penstock_common.contracts.stream import Beat, Delta, Frame
 from penstock_common.ids import uuid7
 from penstock_common.messaging.envelope import envelop
 from penstock_common.topology import CATALOGUE_CHANGED, GENERATION_COMPLETED
@@ -23,6 +24,7 @@ from tests.support.databases import Databases, beside, temporary_platform
 from tests.support.fake_inference import TEXT, TOKENS, Call, answer, deltas, ended
 
 PATH = "/v1/chat/completions"
+CONTENT = re.compile('"content":"([^"]*)"')
 
 
 async def keep_beating(call: Call) -> None:
@@ -245,7 +247,7 @@ async def test_full_process_refuses_more(platform_databases: Databases, nats_url
 
 
 async def test_stream_that_outlives_the_grace_is_told_honestly(chat: Chat) -> None:
-    """At a stop running streams get the grace, then an error instead of a silent cut, and their generation ends."""
+    """At a stop running streams get the grace, then an error instead of a silent cut."""
     chat.inference.script = keep_beating
     body = {"model": "sim/fast", "messages": QUESTION, "stream": True}
     async with chat.client.stream("POST", PATH, json=body, headers=bearer(USER)) as response:
@@ -256,19 +258,22 @@ async def test_stream_that_outlives_the_grace_is_told_honestly(chat: Chat) -> No
 
 
 async def test_slow_reader_gets_the_whole_answer(chat: Chat) -> None:
-    """What it has not read yet waits as text, not as rendered events."""
+    """What it has no room for is left out, and asked for again when it has read some."""
     piece = "flow " * 4000
+    frames: list[Frame] = [Delta(1, 0, "content", i * len(piece), piece) for i in range(100)]
+    end = ended({"0/content": 100 * len(piece)})
 
     async def script(call: Call) -> None:
-        for i in range(100):
-            call.say(Delta(1, 0, "content", i * len(piece), piece))
-        call.say(ended({"0/content": 100 * len(piece)}))
+        for frame in frames:
+            call.say(frame)
+        call.say(end)
 
-    chat.inference.script = script
+    chat.inference.script, chat.inference.attached = script, [*frames, end]
     body = {"model": "sim/fast", "messages": QUESTION, "stream": True}
-    size = 0
+    text = ""
     async with chat.client.stream("POST", PATH, json=body, headers=bearer(USER)) as response:
         async for line in response.aiter_lines():
-            size += line.count("flow ")
+            text += "".join(CONTENT.findall(line))
             await asyncio.sleep(0.001)
-    assert size == 100 * 4000
+    assert text == piece * 100
+    assert all(attach.most for attach in chat.inference.attaches)

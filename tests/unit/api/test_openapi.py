@@ -68,6 +68,10 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert set(found) == {
         "post /v1/chat/completions",
         "post /v1/embeddings",
+        "get /api/v1/inference/{id}",
+        "get /api/v1/inference/{id}/result",
+        "get /api/v1/inference/{id}/stream",
+        "delete /api/v1/inference/{id}",
         "post /api/v1/schedules",
         "get /api/v1/schedules",
         "post /api/v1/schedules/preview",

@@ -73,10 +73,10 @@ def test_dead_lane_is_on_the_dead_letters_and_in_order() -> None:
 
 
 def test_every_lane_is_listed_once() -> None:
-    """What the topology job creates: rows, their quarantines, and a dead lane for each that asked for one."""
+    """What the topology job creates: rows, quarantines, dead lanes for those that asked, one a service for upkeep."""
     names = [lane.name for lane in PLATFORM.lanes]
     told = sum(consumer.has_on_dead for consumer in PLATFORM.consumers)
-    assert len(names) == len(set(names)) == 2 * len(PLATFORM.consumers) + told
+    assert len(names) == len(set(names)) == 2 * len(PLATFORM.consumers) + told + len(PLATFORM.upkeep)
 
 
 def test_unknown_handler_and_contract_are_named() -> None:

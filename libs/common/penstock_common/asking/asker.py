@@ -1,6 +1,7 @@
 """Asks models for a service that has no client waiting: questions outlive the process that asked them."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
@@ -34,13 +35,13 @@ class Asker:
         self.process = f"{service}-{uuid7().hex}"
         self.service, self.bus, self.sealer, self.clock = service, bus, sealer, clock
         self._pending: dict[str, PendingQuestion] = {}
-        self._recovery = Recovery(self.process, bus, self._pending.values)
+        self._recovery = Recovery(self.process, bus, self._pending.values, self._waiting)
         self._inbox: Subscription | None = None
 
     async def start(self) -> None:
         """Open the inbox. Raises BusUnavailable."""
         self._inbox = await self.bus.receive(self.process, self._receive)
-        self._recovery.start()
+        await self._recovery.start()
 
     async def stop(self) -> None:
         """Receive no more; what was asked goes on, and can be asked for again by its id."""
@@ -70,6 +71,10 @@ class Asker:
             raise AskFailed(EXPIRED) from None
         finally:
             self._forget(key, pending)
+
+    def _waiting(self, key: str) -> Iterable[PendingQuestion]:
+        pending = self._pending.get(key)
+        return () if pending is None else (pending,)
 
     def _forget(self, key: str, pending: PendingQuestion) -> None:
         del self._pending[key]

@@ -1,6 +1,7 @@
 """One question on its way: what of its answer arrived."""
 
 import asyncio
+from uuid import UUID
 
 import msgspec
 
@@ -19,13 +20,19 @@ class PendingQuestion:
 
     def __init__(self, command: GenerateText) -> None:
         loop = asyncio.get_running_loop()
-        self.command = command
+        self.command: GenerateText = command
         self.check_at = loop.time() + SILENCE_SECONDS
         self.heard = self.unknown = self.attempt = 0
+        self.recorded, self.most = False, 0
         self.recovering: asyncio.Task[None] | None = None
         self.answered: asyncio.Future[Answered] = loop.create_future()
         self._body = b""
         self._ended: Ended | None = None
+
+    @property
+    def request_id(self) -> UUID:
+        """The request's id."""
+        return self.command.request_id
 
     @property
     def gapped(self) -> bool:

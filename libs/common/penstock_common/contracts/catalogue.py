@@ -34,6 +34,8 @@ class CatalogueModel(msgspec.Struct, frozen=True, omit_defaults=True):
     simulated: bool = False
     created: int = 0
     """Unix seconds at which the model was first registered."""
+    take_over: str = ""
+    """How an answer goes on after its process died: `prefix`, `verify` or `fail`; empty where nobody said."""
 
 
 class RegisterModel(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +55,8 @@ class RegisterModel(Contract, frozen=True, kw_only=True, omit_defaults=True):
     cached_input_nano: int | None = None
     provider_input_nano: int = 0
     provider_output_nano: int = 0
+    take_over: str = ""
+    """`prefix`, `verify` or `fail`; empty for what suits the engine."""
 
 
 class RemoveModel(Contract, frozen=True, kw_only=True, omit_defaults=True):

@@ -172,6 +172,25 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
     accepted_at: datetime
     deadline: datetime
     lane: str = "interactive"
+    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
+    """What it was accepted with; `continue` where that is not known."""
+
+    @classmethod
+    def of(cls, command: GenerateText) -> "About":
+        """What a command says of its request."""
+        c = command
+        return cls(
+            c.tenant,
+            c.key_id,
+            c.model,
+            c.asked or c.model,
+            c.streamed,
+            c.includes_usage,
+            c.accepted_at,
+            c.deadline,
+            c.lane,
+            c.on_disconnect,
+        )
 
 
 class FindGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -199,6 +218,8 @@ class FindRequest(Contract, frozen=True, kw_only=True, omit_defaults=True):
     request_id: UUID
     with_answer: bool = False
     """Whether to tell what its client has of the answer."""
+    asking: str = ""
+    """A process that asks for others than itself."""
 
 
 class RequestFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -210,6 +231,9 @@ class RequestFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """Packed stream frames: what was delivered, from its beginning, where it was asked for."""
     restarts: bool = False
     """Whether its client takes an answer that begins anew."""
+    about: About | None = None
+    attempt: int = 0
+    """The attempt that it hears; 0 where it has heard nothing."""
 
 
 class ReadGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 from uuid import UUID
 
+from penstock_api.adapters.asking import ask_owner
 from penstock_api.domain.bases import BaseNotFound, SearchFailed
 from penstock_api.domain.keys import Key
 from penstock_api.ports.bases import Upload
-from penstock_common.contracts.base import Contract, decode, encode
+from penstock_common.contracts.base import Contract
 from penstock_common.contracts.documents import (
     AddDocument,
     BaseList,
@@ -31,20 +31,16 @@ from penstock_common.contracts.documents import (
     object_key,
 )
 from penstock_common.db.transaction import Database
-from penstock_common.errors import NoAnswer, PenstockError
+from penstock_common.errors import PenstockError
 from penstock_common.ids import uuid7
 from penstock_common.messaging.ports import Bus
-from penstock_common.messaging.topology import Topic
 from penstock_common.objects import Objects
 from penstock_common.sealing import Sealer
-from penstock_common.topology import READ_BASES, READ_DOCUMENTS, SEARCH_CHUNKS
 
 READ_SECONDS = 2.0
 SEARCH_SECONDS = 20.0
 VISIBLE_SECONDS = 2.0  # how long an answer waits for indexer to show what was ordered
 POLL_SECONDS = 0.05
-
-A = TypeVar("A", bound=Contract)
 
 
 class IndexerBases:
@@ -55,15 +51,15 @@ class IndexerBases:
 
     async def bases(self, question: ReadBases) -> list[BaseShown]:
         """The bases of a tenant by age, or the one of an id."""
-        return (await self._ask(READ_BASES, question, BaseList, READ_SECONDS)).bases
+        return (await ask_owner(self.bus, question, BaseList, READ_SECONDS)).bases
 
     async def documents(self, question: ReadDocuments) -> list[DocumentShown]:
         """The documents of a base by age, or the one of an id."""
-        return (await self._ask(READ_DOCUMENTS, question, DocumentList, READ_SECONDS)).documents
+        return (await ask_owner(self.bus, question, DocumentList, READ_SECONDS)).documents
 
     async def search(self, question: SearchChunks) -> list[ChunkFound]:
         """The best chunks. Raises BaseNotFound, SearchFailed."""
-        found = await self._ask(SEARCH_CHUNKS, question, ChunksFound, SEARCH_SECONDS)
+        found = await ask_owner(self.bus, question, ChunksFound, SEARCH_SECONDS)
         if found.error_code == "indexer.base_not_found":
             raise BaseNotFound
         if found.error_code:
@@ -126,13 +122,6 @@ class IndexerBases:
         async with self.database.transaction() as tx:
             for command in commands:
                 tx.publish(command)
-
-    async def _ask(self, topic: Topic, question: Contract, answer: type[A], seconds: float) -> A:
-        try:
-            body = await self.bus.query(topic, encode(question, topic.wire), seconds)
-        except NoAnswer as error:
-            raise NoAnswer(f"indexer did not answer within {seconds:g} s; nothing is lost, ask again.") from error
-        return decode(answer, body, topic.wire)
 
 
 def _queued(command: AddDocument, name: str) -> DocumentShown:

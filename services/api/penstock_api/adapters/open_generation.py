@@ -1,26 +1,41 @@
-"""One accepted request, as long as this process holds its client."""
+"""One accepted request, as long as this process holds a client of it."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from penstock_api.domain.answer import Answer
-from penstock_api.domain.errors import ClientLeft
+from penstock_api.domain.errors import AnswerLost, ClientLeft
 from penstock_common.asking.recovery import SILENCE_SECONDS
-from penstock_common.contracts.generation import GenerateText
+from penstock_common.contracts.generation import About, GenerateText
 from penstock_common.contracts.stream import Frame
 
 PATIENCE_SECONDS = 5.0  # beyond the deadline: the end of an expired request is on its way
+GRACE_SECONDS = 5.0  # and for what is known to be missing, as much again
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a process knows of a request that it holds open."""
+
+    request_id: UUID
+    about: About
+    command: GenerateText | None = None
+    """The command as this process made it; None for one that another process accepted."""
+    repeated: bool = False
+    """Whether it was asked before, under its idempotency key."""
 
 
 class OpenGeneration:
     """The answer so far, who waits for it, and when it is to be asked for again. Times are the loop's."""
 
-    def __init__(self, command: GenerateText, seconds: float, *, repeated: bool = False) -> None:
+    def __init__(
+        self, request: Request, answer: Answer, seconds: float, ask: Callable[["OpenGeneration"], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.command, self.repeated = command, repeated
-        self.answer = Answer(streamed=command.streamed)
-        self.accepted_at: datetime = command.accepted_at
+        self.request, self.answer, self._ask = request, answer, ask
         self.until = self._loop.time() + seconds + PATIENCE_SECONDS
         self.check_at = self._loop.time() + SILENCE_SECONDS
         """When silence becomes suspicious."""
@@ -28,9 +43,13 @@ class OpenGeneration:
         """Messages received."""
         self.unknown = 0
         """Times that inference knew nothing of this request."""
+        self.recorded = False
+        """Whether the row is known to hold the end."""
         self.recovering: asyncio.Task[None] | None = None
         self._left = self._fresh = False
+        self._late = 0
         self._waiting: asyncio.Future[None] | None = None
+        self._timer = self._loop.call_at(self.until, self._expire)
 
     def feed(self, frames: list[Frame]) -> None:
         """Take what one message brought."""
@@ -42,12 +61,37 @@ class OpenGeneration:
     @property
     def request_id(self) -> UUID:
         """The id under which it was accepted first."""
-        return self.command.request_id
+        return self.request.request_id
+
+    @property
+    def about(self) -> About:
+        """What its client asked for."""
+        return self.request.about
+
+    @property
+    def command(self) -> GenerateText | None:
+        """What is published again if nobody knows of it."""
+        return self.request.command
+
+    @property
+    def accepted_at(self) -> datetime:
+        """When it was accepted first."""
+        return self.request.about.accepted_at
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it was asked before, under its idempotency key."""
+        return self.request.repeated
 
     @property
     def gapped(self) -> bool:
-        """Whether something is known to have been lost on its way."""
-        return self.answer.gapped
+        """Whether something is known to be missing; of another process's request, all is."""
+        return self.answer.gapped or (self.command is None and not self.heard)
+
+    @property
+    def most(self) -> int:
+        """Characters that there is room for; 0 for all."""
+        return self.answer.most
 
     def offsets(self) -> dict[str, int]:
         """Characters that need not be sent again, by channel."""
@@ -58,13 +102,17 @@ class OpenGeneration:
         self._left = True
         self._notify()
 
-    def seconds_left(self) -> float:
-        """How long it is still worth waiting for the answer."""
-        return max(0.0, self.until - self._loop.time())
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._timer.cancel()
+        if self.recovering:
+            self.recovering.cancel()
 
     async def changed(self) -> None:
-        """Return when something arrived since the last call. Raises ClientLeft."""
+        """Return when something arrived since the last call. Raises ClientLeft, AnswerLost after the deadline."""
         if not self._fresh:
+            if self.gapped:
+                self._ask(self)
             self._waiting = self._loop.create_future()
             try:
                 await self._waiting
@@ -73,6 +121,13 @@ class OpenGeneration:
         self._fresh = False
         if self._left:
             raise ClientLeft
+        if self._late > self.gapped and not (self.answer.is_over or (self.recorded and self.heard)):
+            raise AnswerLost
+
+    def _expire(self) -> None:
+        self._late += 1
+        self._timer = self._loop.call_later(GRACE_SECONDS, self._expire)
+        self._notify()
 
     def _notify(self) -> None:
         self._fresh = True

@@ -1,7 +1,6 @@
 """The requests that a process holds open. Two clients may wait for the same one: it has one id and two places."""
 
 from collections.abc import Iterator, Sequence
-from uuid import UUID
 
 from penstock_api.adapters.open_generation import OpenGeneration
 
@@ -19,7 +18,7 @@ class OpenTable:
     def __iter__(self) -> Iterator[OpenGeneration]:
         return (generation for some in list(self._by_request.values()) for generation in some)
 
-    def __contains__(self, request_id: UUID) -> bool:
+    def __contains__(self, request_id: object) -> bool:
         return str(request_id) in self._by_request
 
     def of(self, key: str) -> Sequence[OpenGeneration]:
@@ -28,12 +27,12 @@ class OpenTable:
 
     def add(self, generation: OpenGeneration) -> None:
         """Hold it open."""
-        self._by_request.setdefault(str(generation.command.request_id), []).append(generation)
+        self._by_request.setdefault(str(generation.request_id), []).append(generation)
         self._count += 1
 
     def remove(self, generation: OpenGeneration) -> bool:
         """Hold it no more; False where it was not held."""
-        key = str(generation.command.request_id)
+        key = str(generation.request_id)
         some = self._by_request.get(key, [])
         if generation not in some:
             return False

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
+from penstock_api.adapters.asking import ask_owner
 from penstock_api.ports.schedules import ScheduleWish
 from penstock_common.clock import Clock
-from penstock_common.contracts.base import decode, encode
 from penstock_common.contracts.schedules import (
     Preview,
     PreviewTiming,
@@ -24,9 +24,7 @@ from penstock_common.contracts.schedules import (
 from penstock_common.db.transaction import Database
 from penstock_common.errors import BusUnavailable, NoAnswer
 from penstock_common.messaging.ports import Bus
-from penstock_common.messaging.topology import Topic
 from penstock_common.sealing import Sealer
-from penstock_common.topology import PREVIEW_TIMING, READ_SCHEDULES
 
 SECONDS = 2.0
 PATIENCE = 2.0  # seconds to wait until an order is carried out
@@ -45,19 +43,19 @@ class ScheduleOrders:
 
     async def preview(self, timing: Timing, after: datetime | None, count: int) -> Preview:
         """The next moments of a timing, or why there can't be any."""
-        question = encode(PreviewTiming(timing=timing, after=after, count=count))
-        return decode(Preview, await self._ask(PREVIEW_TIMING, question))
+        question = PreviewTiming(timing=timing, after=after, count=count)
+        return await ask_owner(self.bus, question, Preview, SECONDS)
 
     async def find(self, tenant: UUID, schedule_id: UUID) -> ScheduleShown | None:
         """One schedule with its input; None where the tenant has no such schedule."""
-        question = encode(ReadSchedules(tenant=tenant, schedule_id=schedule_id))
-        found = decode(ScheduleList, await self._ask(READ_SCHEDULES, question)).schedules
+        question = ReadSchedules(tenant=tenant, schedule_id=schedule_id)
+        found = (await ask_owner(self.bus, question, ScheduleList, SECONDS)).schedules
         return found[0] if found else None
 
     async def page(self, tenant: UUID, after: UUID | None, limit: int) -> ScheduleList:
         """Schedules by age, without their inputs, and how many there are in all."""
-        question = encode(ReadSchedules(tenant=tenant, after=after, limit=limit))
-        return decode(ScheduleList, await self._ask(READ_SCHEDULES, question))
+        question = ReadSchedules(tenant=tenant, after=after, limit=limit)
+        return await ask_owner(self.bus, question, ScheduleList, SECONDS)
 
     async def save(self, wish: ScheduleWish) -> ScheduleShown | None:
         """The schedule as saved; None where the order is kept, but not yet carried out."""
@@ -102,9 +100,3 @@ class ScheduleOrders:
                     await asyncio.sleep(POLL)
         except (TimeoutError, BusUnavailable, NoAnswer):
             return False, None
-
-    async def _ask(self, topic: Topic, question: bytes) -> bytes:
-        try:
-            return await self.bus.query(topic, question, SECONDS)
-        except NoAnswer as error:
-            raise NoAnswer(f"The scheduler did not answer within {SECONDS:g} s; ask again.") from error

@@ -35,6 +35,7 @@ class EmbeddingsForm(msgspec.Struct, frozen=True):
     """As the client wrote it."""
     base64: bool
     streamed: bool = False
+    includes_usage: bool = False
 
 
 def embeddings_form(raw: bytes) -> tuple[EmbeddingsForm, bytes]:

@@ -103,6 +103,13 @@ class AnswerBroken(PenstockError):
     fault = Fault.UNAVAILABLE
 
 
+class PositionInvalid(PenstockError):
+    """The position is not one of this answer's events; send the id of the last event as it was."""
+
+    code = "api.position_invalid"
+    fault = Fault.INVALID
+
+
 class GenerationCancelled(PenstockError):
     """The request was cancelled before it was answered."""
 
@@ -123,6 +130,10 @@ class GenerationFailed(PenstockError):
 
 class ClientLeft(Exception):
     """Nobody reads the answer any more."""
+
+
+class SlowReader(Exception):
+    """The client has made no room for more for too long."""
 
 
 def failure_of(error: BaseException) -> Failure:

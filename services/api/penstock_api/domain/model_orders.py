@@ -11,7 +11,10 @@ from penstock_common.errors import Fault, PenstockError
 
 BUILTIN = ("sim", "local")
 """Engines without an address."""
-ENGINES = ("openai-compatible", "openai", "deepseek", "vllm", "ollama", "llamacpp", "tgi", *BUILTIN)
+ENGINES = ("openai-compatible", "openai", "deepseek", "vllm", "ollama", "llamacpp", "tgi", "anthropic", *BUILTIN)
+WITH_PREFIX = ("deepseek", "vllm", "llamacpp", "anthropic", *BUILTIN)
+"""Engines that can continue an answer which was begun."""
+TAKE_OVERS = ("prefix", "verify", "fail")
 NAME = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 SECRET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
@@ -46,6 +49,19 @@ def _problems(wanted: RegisterModel) -> Iterator[tuple[str, str]]:
         yield "secret", "must be the name of an environment variable, never a key itself"
     if wanted.engine not in BUILTIN and (problem := _url_problem(wanted.url)):
         yield "url", problem
+    if problem := _take_over_problem(wanted):
+        yield "take_over", problem
+
+
+def _take_over_problem(wanted: RegisterModel) -> str:
+    if wanted.take_over not in ("", *TAKE_OVERS):
+        return f"must be one of {', '.join(TAKE_OVERS)}, or left out for what suits the engine"
+    if wanted.take_over != "prefix":
+        return ""
+    if wanted.engine == "deepseek" and not wanted.url.rstrip("/").endswith("/beta"):
+        return "can be `prefix` for deepseek only at https://api.deepseek.com/beta; give that as `url`"
+    able = f"can be `prefix` only for the engines {', '.join(WITH_PREFIX)}"
+    return "" if wanted.engine in WITH_PREFIX else able
 
 
 def _url_problem(url: str) -> str:

@@ -1,22 +1,21 @@
 """Answers in the exact shape of OpenAI's chat completions, whole and as server-sent events."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from penstock_api.domain.answer import Answer
+from penstock_api.domain.answer import Answer, Piece, Restarted, Role
 from penstock_api.domain.errors import AnswerBroken
-from penstock_common.contracts.generation import Tokens
+from penstock_api.domain.position import place_of
+from penstock_common.contracts.generation import Outcome, Tokens
 from penstock_common.contracts.stream import Delta, Ended, Failure, ToolCall
 from penstock_common.errors import Fault
 
 encode = msgspec.json.encode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-DONE = b"data: [DONE]\n\n"
-BLOCK = 64 * 1024  # bytes that are rendered ahead of the client's reading
+BLOCK = 32 * 1024  # bytes that are rendered ahead of the client's reading
 
 FIELDS = {"reasoning": "reasoning_content"}
 """Members of `delta` that are not named as their channel."""
@@ -53,9 +52,9 @@ def error_object(failure: Failure, param: str | None = None) -> dict[str, Any]:
     }
 
 
-def failure_event(failure: Failure) -> bytes:
+def failure_event(failure: Failure, position: bytes) -> bytes:
     """The event that tells of a failure in mid-stream; no mark of the end follows it."""
-    return b"data: " + encode(error_object(failure)) + b"\n\n"
+    return b"id: %b\ndata: %b\n\n" % (position, encode(error_object(failure)))
 
 
 def usage_of(tokens: Tokens) -> dict[str, Any]:
@@ -99,13 +98,15 @@ def completion(body: bytes, ended: Ended, identity: Identity) -> bytes:
 
 @dataclass(slots=True)
 class EventWriter:
-    """Renders an answer as `chat.completion.chunk` events, no further than the client reads."""
+    """Renders an answer as `chat.completion.chunk` events, no further than the client reads.
+
+    The id of each event is the position after it: a client that comes back with it gets what follows.
+    """
 
     identity: Identity
     includes_usage: bool
     _head: bytes = field(init=False)
     _tail: bytes = field(init=False)
-    _greeted: set[int] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         i = self.identity
@@ -113,33 +114,46 @@ class EventWriter:
         self._head = encode(names)[:-1] + b',"choices":['
         self._tail = b'],"usage":null}\n\n' if self.includes_usage else b"]}\n\n"
 
+    def has_news(self, answer: Answer) -> bool:
+        """Whether `render` gives something."""
+        return answer.has_news
+
     def render(self, answer: Answer) -> bytes:
-        """The events of what arrived and was not rendered yet, about 64 KiB at most; empty where there is none."""
+        """The events of what arrived and was not rendered yet, about 32 KiB at most; empty where there is none."""
         parts: list[bytes] = []
         size = 0
         while size < BLOCK and (piece := answer.take()) is not None:
-            position = answer.position()
-            parts += self._greeting(piece.choice, position)
-            parts.append(self._chunk(position, piece.choice, _delta(piece), _logprobs(piece)))
+            parts.append(self.event(answer.position(), piece))
             size += len(parts[-1])
         return b"".join(parts)
 
-    def end(self, answer: Answer, ended: Ended) -> bytes:
-        """The finish reasons, the usage where asked for, and the mark of a real end."""
-        position = answer.position()
-        parts: list[bytes] = []
-        for choice, reason in sorted(ended.finish.items()):
-            parts += self._greeting(choice, position)
-            parts.append(self._chunk(position, choice, b"{}", b"null", encode(reason)))
-        if self.includes_usage:
-            usage = encode(usage_of(ended.tokens))
-            parts.append(b"id: %b\ndata: %b" % (position, self._head) + b'],"usage":' + usage + b"}\n\n")
-        return b"".join([*parts, DONE])
+    def event(self, position: bytes, piece: Piece) -> bytes:
+        """The event of one piece."""
+        if isinstance(piece, Restarted):
+            return restarted_event(position, piece)
+        return self._chunk(position, piece.choice, _delta(piece), _logprobs(piece))
 
-    def _greeting(self, choice: int, position: bytes) -> Iterator[bytes]:
-        if choice not in self._greeted:
-            self._greeted.add(choice)
-            yield self._chunk(position, choice, b'{"role":"assistant","content":"","refusal":null}', b"null")
+    def told_all(self, answer: Answer) -> bool:
+        """Whether the client has every event of an answer that is over."""
+        ended = answer.end
+        if ended is None or answer.broken or answer.has_news or not answer.ends_told:
+            return False
+        return answer.failure is not None or answer.ends_told > len(closings(ended)) + self.includes_usage
+
+    def end(self, answer: Answer, ended: Ended) -> bytes:
+        """The finish reasons, the usage where asked for, and the mark of a real end: those that the client lacks."""
+        parts: list[bytes] = []
+        for choice, reason in closings(ended)[answer.ends_told :]:
+            if answer.tell_role(choice):
+                parts.append(self.event(answer.position(), Role(choice)))
+            answer.tell_end()
+            parts.append(self._chunk(answer.position(), choice, b"{}", b"null", encode(reason)))
+        if self.includes_usage and answer.ends_told == len(closings(ended)):
+            answer.tell_end()
+            usage = encode(usage_of(ended.tokens))
+            parts.append(b"id: %b\ndata: %b" % (answer.position(), self._head) + b'],"usage":' + usage + b"}\n\n")
+        answer.tell_end()
+        return b"".join([*parts, b"id: %b\ndata: [DONE]\n\n" % answer.position()])
 
     def _chunk(
         self, position: bytes, choice: int, delta: bytes, logprobs: bytes = b"null", finish: bytes = b"null"
@@ -155,7 +169,22 @@ class EventWriter:
         )
 
 
-def _delta(piece: Delta | ToolCall) -> bytes:
+def closings(ended: Ended) -> list[tuple[int, str]]:
+    """Each choice that ends, and why. One that was cut short by a stop was cancelled; the first always was there."""
+    if ended.outcome != Outcome.CANCELLED:
+        return sorted(ended.finish.items())
+    begun = {0, *ended.finish, *(place_of(key)[0] for key in ended.lengths)}
+    return [(choice, ended.finish.get(choice, Outcome.CANCELLED)) for choice in sorted(begun)]
+
+
+def restarted_event(position: bytes, piece: Restarted) -> bytes:
+    """The event of a native stream whose answer begins anew."""
+    return b'event: attempt\nid: %b\ndata: {"attempt":%d,"restarts":true}\n\n' % (position, piece.attempt)
+
+
+def _delta(piece: Delta | ToolCall | Role) -> bytes:
+    if isinstance(piece, Role):
+        return b'{"role":"assistant","content":"","refusal":null}'
     if isinstance(piece, ToolCall):
         call = {
             "index": piece.index,
@@ -170,8 +199,8 @@ def _delta(piece: Delta | ToolCall) -> bytes:
     return encode({FIELDS.get(piece.channel, piece.channel): piece.text})
 
 
-def _logprobs(piece: Delta | ToolCall) -> bytes:
-    if isinstance(piece, ToolCall) or not piece.logprobs:
+def _logprobs(piece: Delta | ToolCall | Role) -> bytes:
+    if not isinstance(piece, Delta) or not piece.logprobs:
         return b"null"
     if piece.channel == "refusal":
         return b'{"content":null,"refusal":%b}' % piece.logprobs

@@ -48,6 +48,15 @@ class ModelWanted(BaseModel):
     cached_input_nano: Nano | None = Field(None, description="Empty: half of `input_nano`.")
     provider_input_nano: Nano = 0
     provider_output_nano: Nano = 0
+    take_over: str = Field(
+        "",
+        max_length=16,
+        description=(
+            "How an answer goes on whose process died after its client got a part of it: `prefix` (the engine "
+            "continues it), `verify` (a deterministic one is generated again and compared), `fail` (it ends there); "
+            "empty: what suits the engine."
+        ),
+    )
 
 
 class PriceShown(BaseModel):
@@ -74,6 +83,7 @@ class ModelShown(BaseModel):
     capabilities: list[str]
     simulated: bool
     created: int = Field(description="Unix seconds.")
+    take_over: str = Field(description="`prefix`, `verify` or `fail`; empty where it is not known yet.")
 
 
 class CatalogueShown(BaseModel):

@@ -1,12 +1,14 @@
 """What the routes share whose answer inference makes: the request is checked, accepted by the bus, and answered."""
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from penstock_api.domain.errors import (
     AnswerLost,
@@ -14,6 +16,7 @@ from penstock_api.domain.errors import (
     InvalidRequest,
     ModelNotFound,
     ModelUnsuited,
+    SlowReader,
     Stopping,
 )
 from penstock_api.domain.idempotency import idempotency_key_of
@@ -24,6 +27,7 @@ from penstock_api.ports.generations import Asked, Generation, Generations
 from penstock_api.ports.keys import Authenticator
 from penstock_api.routes.body import header, read_body
 from penstock_api.routes.reply import CLIENT_LEFT, Reply
+from penstock_common.bounded_http import ABORT
 from penstock_common.contracts.base import Decision
 from penstock_common.contracts.catalogue import CatalogueModel
 from penstock_common.contracts.generation import GenerateText, OnDisconnect
@@ -33,6 +37,7 @@ from penstock_common.messaging.envelope import CONTEXT
 
 log = structlog.get_logger()
 
+CUT_SECONDS = 1.0
 LARGE_BODY = 256 * 1024  # bytes; parsing more than that would hold up the loop
 
 KINDS = frozenset({"chat", "embeddings"})
@@ -49,6 +54,10 @@ class AnyForm(Protocol):
     @property
     def streamed(self) -> bool:
         """Whether the answer comes in pieces."""
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with the token counts."""
 
 
 F = TypeVar("F", bound=AnyForm)
@@ -71,8 +80,9 @@ class AnsweringRoute(ABC, Generic[F]):
     capability: ClassVar[str]
     """What a model must be able to do, where it is known what it can."""
 
-    def __init__(self, keys: Authenticator, models: Models, generations: Generations) -> None:
+    def __init__(self, keys: Authenticator, models: Models, generations: Generations, slow_seconds: float) -> None:
         self.keys, self.models, self.generations = keys, models, generations
+        self.slow_seconds = slow_seconds
 
     @abstractmethod
     def check(self, body: bytes) -> Checked[F]:
@@ -84,9 +94,11 @@ class AnsweringRoute(ABC, Generic[F]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        reply = Reply(scope, receive, send)
+        reply = Reply(scope, receive, patient(send, self.slow_seconds))
         if accepted := await self._accepted(scope, receive, reply):
-            await self._answer(reply, *accepted, receive)
+            form, generation = accepted
+            client = Client(scope, receive, reply)
+            await answered(client, self.generations, generation, self.relay(reply, generation, form))
 
     async def _accepted(self, scope: Scope, receive: Receive, reply: Reply) -> tuple[F, Generation] | None:
         """Have a request accepted, or tell why it is not. Its text is forgotten when this returns."""
@@ -117,6 +129,8 @@ class AnsweringRoute(ABC, Generic[F]):
                 traceparent=CONTEXT.get().traceparent,
                 decisions=self._decisions(key, form.model, model),
                 idempotency_key=name,
+                asked=form.model,
+                includes_usage=form.includes_usage,
             )
             generation = await self.generations.begin(asked)
             reply.answers(generation.request_id, repeated=generation.repeated)
@@ -157,30 +171,77 @@ class AnsweringRoute(ABC, Generic[F]):
             Decision("resolve_model", model.name, reason, self.models.version),
         ]
 
-    async def _answer(self, reply: Reply, form: F, generation: Generation, receive: Receive) -> None:
-        watching = asyncio.create_task(watch_client(receive, generation))
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who waits for an answer."""
+
+    scope: Scope
+    receive: Receive
+    reply: Reply
+
+
+async def answered(
+    client: Client, generations: Generations, generation: Generation, relay: Coroutine[Any, Any, None]
+) -> None:
+    """Relay an answer to its client, and see to what becomes of the generation however that ends."""
+    watching = asyncio.create_task(watch_client(client.receive, generation))
+    try:
+        await _relayed(client.reply, generations, generation, relay)
+    except SlowReader:
+        client.reply.count(CLIENT_LEFT)
+        generations.dropped(generation)
+        await cut(client.scope, generation)
+    finally:
+        watching.cancel()
+        generations.end(generation)
+
+
+async def _relayed(
+    reply: Reply, generations: Generations, generation: Generation, relay: Coroutine[Any, Any, None]
+) -> None:
+    """Relay an answer, or tell its client why it has none. Raises SlowReader."""
+    try:
+        await relay
+    except ClientLeft:
+        reply.count(CLIENT_LEFT)
+        generations.client_left(generation)
+    except AnswerLost as error:
+        generations.lost(generation)
+        await reply.fail(error)
+    except asyncio.CancelledError:  # the server stops, and its grace is over: another process may go on with it
+        await reply.fail(Stopping())
+    except SlowReader:
+        raise
+    except PenstockError as error:
+        generations.abandoned(generation)
+        await reply.fail(error)
+    except Exception as error:
+        log.exception("answer.crashed", request_id=str(reply.request_id))
+        generations.abandoned(generation)
+        await reply.fail(error)
+
+
+def patient(send: Send, seconds: float) -> Send:
+    """Send, but wait for a client that makes no room only so long. The one that is given raises SlowReader."""
+
+    async def timed(message: Message) -> None:
         try:
-            async with asyncio.timeout(generation.seconds_left()):
-                await self.relay(reply, generation, form)
-        except ClientLeft:
-            reply.count(CLIENT_LEFT)
-            self.generations.client_left(generation)
-        except TimeoutError:
-            self.generations.lost(generation)
-            await reply.fail(AnswerLost())
-        except asyncio.CancelledError:  # the server stops, and its grace is over
-            self.generations.client_left(generation)
-            await reply.fail(Stopping())
-        except PenstockError as error:
-            self.generations.abandoned(generation)
-            await reply.fail(error)
-        except Exception as error:
-            log.exception("answer.crashed", request_id=str(reply.request_id))
-            self.generations.abandoned(generation)
-            await reply.fail(error)
-        finally:
-            watching.cancel()
-            self.generations.end(generation)
+            async with asyncio.timeout(seconds):
+                await send(message)
+        except TimeoutError as error:
+            raise SlowReader from error
+
+    return timed
+
+
+async def cut(scope: Scope, generation: Generation) -> None:
+    """End a connection in mid-answer, without a mark of an end; returns when it is gone."""
+    scope["extensions"][ABORT]()
+    with contextlib.suppress(ClientLeft, AnswerLost, TimeoutError):
+        async with asyncio.timeout(CUT_SECONDS):
+            while True:
+                await generation.changed()
 
 
 def on_disconnect_of(value: str) -> OnDisconnect:

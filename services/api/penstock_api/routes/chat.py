@@ -1,12 +1,32 @@
 """POST /v1/chat/completions."""
 
+from typing import Protocol
+
+from penstock_api.domain.answer import Answer
 from penstock_api.domain.chat_request import Form, chat_form
 from penstock_api.domain.openai_format import EventWriter, Identity, completion
 from penstock_api.ports.generations import Generation
 from penstock_api.routes.answering import AnsweringRoute, Checked, ended
 from penstock_api.routes.reply import Reply
+from penstock_common.contracts.stream import Ended
 
 PATH = "/v1/chat/completions"
+
+
+class Writer(Protocol):
+    """Renders an answer as server-sent events."""
+
+    def has_news(self, answer: Answer) -> bool:
+        """Whether `render` gives something."""
+
+    def render(self, answer: Answer) -> bytes:
+        """The events of what arrived and was not rendered yet; empty where there is none."""
+
+    def told_all(self, answer: Answer) -> bool:
+        """Whether the client has every event of an answer that is over."""
+
+    def end(self, answer: Answer, ended: Ended) -> bytes:
+        """The events of the end that the client lacks."""
 
 
 class ChatCompletions(AnsweringRoute[Form]):
@@ -34,17 +54,20 @@ async def whole(reply: Reply, generation: Generation, identity: Identity) -> Non
     await reply.whole(completion(generation.answer.body, end, identity))
 
 
-async def stream(reply: Reply, generation: Generation, writer: EventWriter) -> None:
+async def stream(reply: Reply, generation: Generation, writer: Writer) -> None:
     """Relay what arrives, as fast as the client reads it. Raises ClientLeft and whatever ended the generation."""
     answer = generation.answer
-    while not (answer.has_news or answer.is_over):
+    while not (writer.has_news(answer) or answer.is_over):
         await generation.changed()
-    if not answer.has_news:
+    if writer.told_all(answer):
+        await reply.nothing()
+        return
+    if not writer.has_news(answer) and (answer.broken or not answer.has_begun):
         answer.success()  # a failure before the first byte has a status of its own
-    await reply.begin_stream()
+    await reply.begin_stream(answer)
     while True:
         events = writer.render(answer)
-        if answer.is_over and not answer.has_news:
+        if answer.is_over and not writer.has_news(answer):
             break
         if events:
             await reply.stream(events)

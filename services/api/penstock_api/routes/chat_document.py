@@ -51,7 +51,11 @@ IDEMPOTENCY_KEY = {
     "`idempotent-replayed` marks it. After a failure it is a new request.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-STREAM = "Events of `chat.completion.chunk` objects, then `[DONE]`; an `error` event instead where it broke off."
+STREAM = (
+    "Events of `chat.completion.chunk` objects, then `[DONE]`; an `error` event instead where it broke off. After a "
+    "cut, GET /api/v1/inference/{x-request-id}/stream, with the id of the last event as `Last-Event-ID`, gives the "
+    "rest."
+)
 ERRORS = {
     400: "The request is not valid, or the engine refused it; the sentence says where and why.",
     401: "No valid API key was sent.",

@@ -12,6 +12,7 @@ MEANING = {
     403: "The API key may not be used for this.",
     404: "There is no such thing, or it belongs to somebody else.",
     409: "It contradicts what exists.",
+    410: "It was there, and is given no longer; the sentence says what is left of it.",
     413: "The body is larger than the route takes; the sentence says how much that is.",
     422: "The request is not valid; the sentence names the field.",
     503: "The bus or the database is away; `Retry-After` says when to try again.",

@@ -30,7 +30,15 @@ STATUS: dict[str, int] = {
     Fault.UNAVAILABLE: 503,
     Fault.TIMEOUT: 504,
 }
-OWN_STATUS = {"api.body_too_slow": 408, "api.headers_too_large": 431, "api.delivery_id_missing": 400}
+OWN_STATUS = {
+    "api.body_too_slow": 408,
+    "api.headers_too_large": 431,
+    "api.delivery_id_missing": 400,
+    "api.position_invalid": 400,
+    "api.answer_unfinished": 409,
+    "api.answer_gone": 410,
+    "api.stream_expired": 410,
+}
 """Codes for which HTTP has a status of its own."""
 
 ROUTING = {

@@ -6,7 +6,8 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from penstock_api import metrics
-from penstock_api.domain.errors import failure_of
+from penstock_api.domain.answer import Answer
+from penstock_api.domain.errors import GenerationFailed, failure_of
 from penstock_api.domain.openai_format import failure_event
 from penstock_api.routes.body import refuse
 from penstock_api.routes.http_errors import error_response
@@ -28,7 +29,7 @@ class Reply:
         """The metrics label: a name of the catalogue."""
         self._receive, self._send, self._path = receive, send, scope["path"]
         self._began = asyncio.get_running_loop().time()
-        self._streaming = False
+        self._answer: Answer | None = None
         self._state = scope["state"]
         self._marks: list[tuple[bytes, bytes]] = []
 
@@ -45,10 +46,21 @@ class Reply:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def begin_stream(self) -> None:
+    async def nothing(self) -> None:
+        """Say that there is nothing more: a client that reconnects by itself stops at that."""
+        self.count(204)
+        await self._send({"type": "http.response.start", "status": 204, "headers": self._marks})
+        await self._send({"type": "http.response.body"})
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the status of a stream was sent."""
+        return self._answer is not None
+
+    async def begin_stream(self, answer: Answer) -> None:
         """Send the status of a stream: from here on failures are events."""
         metrics.FIRST_CHUNK.observe(asyncio.get_running_loop().time() - self._began)
-        self._streaming = True
+        self._answer = answer
         await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self._marks]})
 
     async def stream(self, events: bytes) -> None:
@@ -62,9 +74,11 @@ class Reply:
 
     async def fail(self, error: BaseException) -> None:
         """Tell of a failure: by status where nothing was sent yet, else by an event without an end mark."""
-        if self._streaming:
+        if self._answer is not None:
             metrics.FAILED_STREAMS.labels(self.model).inc()
-            await self.end_stream(failure_event(failure_of(error)))
+            if isinstance(error, GenerationFailed):  # the answer's own end; any other may be this process's alone
+                self._answer.tell_end()
+            await self.end_stream(failure_event(failure_of(error), self._answer.position()))
             return
         response = error_response(error, self._path, str(self.request_id))
         self.count(response.status_code)

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from zlib import crc32
 
 import pytest
 from openai._streaming import SSEDecoder
@@ -57,9 +58,11 @@ def test_a_stream_has_openais_members_in_each_chunk() -> None:
 
 
 def test_each_event_has_the_position_as_its_id_and_the_last_is_done() -> None:
-    """The id says what was delivered, up to this event."""
+    """The id says what the client has after this event, the events of the end among it."""
+    ab, abc = f"1:0c=2.{crc32(b'ab'):x}", f"1:0c=3.{crc32(b'abc'):x}"
     frames = (Delta(1, 0, "content", 0, "ab"), Delta(1, 0, "content", 2, "c"), ended(content=3))
-    assert [e.id for e in events(*frames)] == ["1:0c=2", "1:0c=2", "1:0c=3", "1:0c=3", "1:0c=3"]
+    assert [e.id for e in events(*frames)] == ["1:0", ab, abc, f"{abc}!1", f"{abc}!2"]
+    assert [e.id for e in events(*frames, usage=True)][-2:] == [f"{abc}!2", f"{abc}!3"]
     assert events(*frames)[-1].data == "[DONE]"
 
 
@@ -88,12 +91,25 @@ def test_no_more_is_rendered_than_one_block() -> None:
     answer.feed([Delta(1, 0, "content", i * 1000, "x" * 1000) for i in range(1000)])
     assert BLOCK <= len(writer.render(answer)) < 2 * BLOCK
     assert answer.has_news
+    whole, writer = Answer(streamed=True), EventWriter(IDENTITY, False)
+    whole.feed([Delta(1, 0, "content", 0, "😀" * 60_000)])
+    assert BLOCK <= len(writer.render(whole)) < 3 * BLOCK
 
 
 def test_empty_answer_still_greets() -> None:
     """A choice without text has its role and its finish reason."""
     found = chunks(ended(content=0))
     assert [c.choices[0].delta.role for c in found] == ["assistant", None]
+
+
+def test_a_stream_that_was_stopped_ends_with_what_it_has() -> None:
+    """Each choice that was begun was cancelled unless it had finished; the first always was there."""
+    stopped = Ended(1, Outcome.CANCELLED, {1: "stop"}, {"1/content": 2, "2/content": 1}, TOKENS)
+    said = events(Delta(1, 1, "content", 0, "ab"), Delta(1, 2, "content", 0, "c"), stopped, usage=True)
+    found = [json.loads(event.data) for event in said[:-1]]
+    reasons = [(c["index"], c["finish_reason"]) for chunk in found for c in chunk["choices"] if c["finish_reason"]]
+    assert reasons == [(0, "cancelled"), (1, "stop"), (2, "cancelled")]
+    assert found[-1]["usage"]["total_tokens"] == 9
 
 
 def test_whole_answer_keeps_what_the_engine_added() -> None:

@@ -1,0 +1,195 @@
+"""Finds what became of a request: its generator, its row, whoever holds it open, and last api's own history."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+
+from penstock_api.adapters.asking import ask_owner
+from penstock_api.domain.errors import AnswerLost
+from penstock_api.domain.inference import InferenceNotFound
+from penstock_api.ports.generations import QUEUED, RUNNING, Known
+from penstock_common.clock import Clock
+from penstock_common.contracts.base import Decision
+from penstock_common.contracts.generation import (
+    About,
+    CancelGeneration,
+    FindGeneration,
+    FindRequest,
+    GenerationFound,
+    GenerationState,
+    Outcome,
+    ReadGeneration,
+    RequestFound,
+    Tokens,
+)
+from penstock_common.db.transaction import Database
+from penstock_common.errors import BusUnavailable, NoAnswer
+from penstock_common.messaging.ports import Bus
+
+FIND_SECONDS = 0.4
+READ_SECONDS = 1.0
+BEGUN_POLL = 0.25  # seconds
+STOP_SECONDS = 2.0  # how long an answer waits for the end that was asked for
+STOP_POLL = 0.05  # seconds
+LATE = timedelta(seconds=60)  # after its deadline, of a request that nobody knows of
+
+HISTORY = """
+select request_id, tenant, key_id, model, streamed, lane, status, attempt, prompt_tokens, completion_tokens,
+  decisions, accepted_at, deadline, ended_at
+from {schema}.requests where request_id = :id
+"""
+UNENDED = {
+    "refused": (Outcome.FAILED.value, BusUnavailable.code),
+    "lost": (Outcome.LOST.value, AnswerLost.code),
+}
+"""What this service wrote of requests whose end inference never recorded: their outcome and its cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationLookup:
+    """Implements `Lookup`."""
+
+    process: str
+    bus: Bus
+    database: Database
+    clock: Clock
+    held: Callable[[UUID], RequestFound | None]
+    """What this process knows of a request that it holds open itself."""
+
+    async def find(self, tenant: UUID, request_id: UUID) -> Known:
+        """The state now. Raises InferenceNotFound, BusUnavailable, NoAnswer, DatabaseUnavailable."""
+        known = await self._known(request_id)
+        if known is None or known.about.tenant != tenant:
+            raise InferenceNotFound
+        return known
+
+    async def begun(self, tenant: UUID, request_id: UUID) -> Known:
+        """What a client who reads the answer must know; waits while only api's history knows of it.
+
+        Raises InferenceNotFound, BusUnavailable, NoAnswer, DatabaseUnavailable.
+        """
+        while not (known := await self.find(tenant, request_id)).is_complete:
+            if known.has_ended:  # says api's own history, which keeps no answers: inference may have been silent
+                return await self._recorded(request_id) or known
+            await asyncio.sleep(BEGUN_POLL)
+        return known
+
+    async def stop(self, tenant: UUID, request_id: UUID) -> Known:
+        """Stop it for good, and give its state once it has ended, or two seconds later."""
+        known = await self.find(tenant, request_id)
+        if known.has_ended:
+            return known
+        async with self.database.transaction() as tx:
+            tx.publish(CancelGeneration(request_id=request_id, tenant=tenant, reason="its owner stopped it"))
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while not known.has_ended:
+                    await asyncio.sleep(STOP_POLL)
+                    known = await self._recorded(request_id) or known
+        except (TimeoutError, NoAnswer, BusUnavailable):
+            pass  # the stop is kept; its outcome is told to whoever asks later
+        return known
+
+    async def _known(self, request_id: UUID) -> Known | None:
+        held = asyncio.create_task(self._held(request_id))
+        asked = [asyncio.create_task(ask(request_id)) for ask in (self._recorded, self._running)]
+        try:
+            return await self._first(request_id, asked, held)
+        finally:
+            for task in (*asked, held):
+                task.cancel()
+            await asyncio.gather(*asked, held, return_exceptions=True)
+
+    async def _first(
+        self, request_id: UUID, asked: "list[asyncio.Task[Known | None]]", held: "asyncio.Task[Known | None]"
+    ) -> Known | None:
+        silence: NoAnswer | None = None
+        for answer in asyncio.as_completed(asked):
+            try:
+                if known := await answer:
+                    return known
+            except NoAnswer as error:
+                silence = error
+        known = await held or await self._history(request_id)
+        if known is None and silence is not None:
+            raise silence
+        if known is None or known.has_ended or silence is not None:
+            return known
+        return await self._recorded(request_id) or known  # it may have ended between the answers
+
+    async def _recorded(self, request_id: UUID) -> Known | None:
+        state = await ask_owner(self.bus, ReadGeneration(request_id=request_id), GenerationState, READ_SECONDS)
+        return Known(state.about, state) if state.about else None
+
+    async def _running(self, request_id: UUID) -> Known | None:
+        find = FindGeneration(request_id=request_id, asking=self.process)
+        try:
+            found = await ask_owner(self.bus, find, GenerationFound, FIND_SECONDS)
+        except NoAnswer:
+            return None
+        if found.about is None:
+            return None
+        state = GenerationState(
+            request_id=request_id,
+            outcome=RUNNING,
+            attempt=found.attempt,
+            started_at=found.started_at,
+            first_token_at=found.first_token_at,
+            decisions=found.decisions,
+        )
+        return Known(found.about, state)
+
+    async def _held(self, request_id: UUID) -> Known | None:
+        find = FindRequest(request_id=request_id, asking=self.process)
+        try:
+            return waiting(self.held(request_id) or await ask_owner(self.bus, find, RequestFound, FIND_SECONDS))
+        except NoAnswer:
+            return None
+
+    async def _history(self, request_id: UUID) -> Known | None:
+        statement = text(HISTORY.format(schema=self.database.schema))
+        async with self.database.reading() as connection:
+            row = (await connection.execute(statement, {"id": request_id})).one_or_none()
+        return None if row is None else known_of(row, self.clock.now())
+
+
+def waiting(found: RequestFound) -> Known | None:
+    """A request whose client waits for it: it runs if that one has heard of it."""
+    if found.about is None:
+        return None
+    outcome = RUNNING if found.attempt else QUEUED
+    return Known(found.about, GenerationState(request_id=found.request_id, outcome=outcome, attempt=found.attempt))
+
+
+def known_of(row: Any, now: datetime) -> Known:
+    """A row of the history."""
+    is_late = row.status == "accepted" and row.deadline is not None and now > row.deadline + LATE
+    status = "lost" if is_late else row.status
+    outcome, error_code = UNENDED.get(status, (QUEUED if status == "accepted" else status, ""))
+    state = GenerationState(
+        request_id=row.request_id,
+        outcome=outcome,
+        attempt=row.attempt,
+        tokens=Tokens(row.prompt_tokens, row.completion_tokens) if row.attempt else None,
+        error_code=error_code,
+        ended_at=row.ended_at,
+        decisions=msgspec.convert(row.decisions, list[Decision]),
+    )
+    about = About(
+        tenant=row.tenant,
+        key_id=row.key_id,
+        model=row.model,
+        asked=row.model,
+        streamed=row.streamed,
+        includes_usage=False,
+        accepted_at=row.accepted_at,
+        deadline=row.deadline or row.accepted_at,
+        lane=row.lane,
+    )
+    return Known(about, state, is_complete=False)
