@@ -43,4 +43,5 @@ def shows(model: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
         all(model["price"][name] == wanted[name] for name in prices)
         and sorted(model["aliases"]) == sorted(wanted["aliases"])
         and model["context_tokens"] == wanted["context_tokens"]
+        and wanted["take_over"] in ("", model["take_over"])
     )

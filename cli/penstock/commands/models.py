@@ -34,7 +34,9 @@ def models(context: typer.Context, as_json: Json = False, data: Data = None) -> 
 @app.command()
 def add(  # noqa: PLR0913, PLR0917 (one parameter an option)
     name: Annotated[str, typer.Argument(help="What clients ask for.")],
-    engine: Annotated[str, typer.Option(help="openai-compatible, openai, deepseek, vllm, ollama, llamacpp, tgi.")],
+    engine: Annotated[
+        str, typer.Option(help="openai-compatible, openai, deepseek, vllm, ollama, llamacpp, tgi, anthropic.")
+    ],
     url: Annotated[str, typer.Option(help="The engine's base URL, up to and with /v1.")] = "",
     upstream_model: Annotated[str, typer.Option(help="What the engine calls it; by default NAME.")] = "",
     api_key_env: Annotated[
@@ -44,6 +46,9 @@ def add(  # noqa: PLR0913, PLR0917 (one parameter an option)
     price_out: Annotated[str, typer.Option(help="USD per completion token.")] = "0",
     alias: Annotated[list[str] | None, typer.Option(help="Another name for it; repeatable.")] = None,
     context: Annotated[int, typer.Option(help="Tokens of prompt and answer together; 0 where unknown.")] = 0,
+    take_over: Annotated[
+        str, typer.Option(help="How an answer goes on after its process died: prefix, verify or fail.")
+    ] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -58,6 +63,7 @@ def add(  # noqa: PLR0913, PLR0917 (one parameter an option)
         "context_tokens": context,
         "input_nano": _nano("--price-in", price_in),
         "output_nano": _nano("--price-out", price_out),
+        "take_over": take_over,
     }
     _register(wanted, data)
     print(json.dumps({"name": name}) if as_json else f"served: {name}")
@@ -133,10 +139,12 @@ def _show(models: list[dict[str, Any]]) -> None:
 
     from penstock.money import readable  # noqa: PLC0415 (as above)
 
-    names = ("provider", "context", "USD/prompt token", "USD/completion token", "aliases")
+    names = ("provider", "context", "USD/prompt token", "USD/completion token", "take-over", "aliases")
     table = Table(Column("model", no_wrap=True), *names, box=None)
     for model in models:
         prices = (readable(model["price"][name]) for name in ("input_nano", "output_nano"))
         context = str(model["context_tokens"] or "?")
-        table.add_row(model["name"], model["provider"], context, *prices, " ".join(model["aliases"]))
+        table.add_row(
+            model["name"], model["provider"], context, *prices, model["take_over"], " ".join(model["aliases"])
+        )
     Console().print(table)

@@ -23,6 +23,7 @@ from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.adapters.tokenizer import Estimator
 from penstock_inference.generating.generator import Generator
 from penstock_inference.generating.lease import Lease, lease_seconds
+from penstock_inference.generating.leaving import Leaving
 from penstock_inference.generating.registry import Registry
 from penstock_inference.generating.run import RunPorts
 from penstock_inference.settings import Settings
@@ -52,7 +53,8 @@ class App:
         records = Generations(self.database, self.writer, sealer)
         listeners = BusListeners(self.bus, process)
         self.registry = Registry(process)
-        self.hearing = Hearing(self.bus, self.registry, records, listeners)
+        self.leaving = Leaving(self.registry, listeners, clock, lambda: self.bus.connected)
+        self.hearing = Hearing(self.bus, records, listeners, self.leaving)
         generator = Generator(
             process=process,
             engines=self.engines,
@@ -64,6 +66,7 @@ class App:
             sealer=sealer,
             shared=RunPorts(listeners, records, self.lease, clock),
             clock=clock,
+            is_gone=self.leaving.is_gone,
         )
         deps = Deps(self.database, generator, Cancellations(), self.catalogue)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
@@ -84,12 +87,14 @@ class App:
         self.lease.start()
         self.registry.start()
         await self.hearing.start()
+        self.leaving.start()
         await self.runtime.start()
         self.started = True
 
     async def stop(self) -> None:
         """Receive no more, end or hand back what runs, publish what it said, disconnect."""
         await self.runtime.stop(self.settings.stop_grace)
+        await self.leaving.stop()
         await self.hearing.stop()
         await self.registry.close()
         self.lease.stop()

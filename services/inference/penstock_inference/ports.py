@@ -12,6 +12,7 @@ from penstock_common.contracts.base import Contract
 from penstock_common.contracts.generation import Tokens
 from penstock_common.db.transaction import Transaction
 from penstock_inference.domain.catalogue import Model, Snapshot
+from penstock_inference.domain.continuing import NO_PREFIX, Prefix
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -74,6 +75,8 @@ class EngineCall:
     traceparent: str = ""
     background: bool = False
     """Whether whatever somebody waits for goes first."""
+    prefix: Prefix = NO_PREFIX
+    """The beginning of the answer, where it is to be continued: the engine gives what follows."""
 
 
 class Engine(Protocol):

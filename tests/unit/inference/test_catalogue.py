@@ -167,3 +167,40 @@ def test_the_provider_is_known(engine: str, url: str, provider: str) -> None:
     """By the dialect, or by being simulated."""
     model = put(Snapshot(), a_command("sim/fast", engine=engine, url=url)).models["sim/fast"]
     assert (model.provider, model.published().simulated) == (provider, engine == "sim")
+
+
+USUAL = [
+    ({"engine": "vllm"}, "prefix"),
+    ({"engine": "llamacpp"}, "prefix"),
+    ({"engine": "sim", "name": "sim/fast", "url": ""}, "prefix"),
+    ({"engine": "deepseek", "url": "https://api.deepseek.com/beta"}, "prefix"),
+    ({"engine": "deepseek", "url": "https://api.deepseek.com/v1"}, "verify"),
+    ({"url": "https://api.anthropic.com/v1"}, "verify"),
+    ({"engine": "openai"}, "verify"),
+    ({"engine": "vllm", "take_over": "fail"}, "fail"),
+    ({"engine": "anthropic", "take_over": "prefix"}, "prefix"),
+    ({"take_over": "verify"}, "verify"),
+]
+
+
+@pytest.mark.parametrize(("given", "policy"), USUAL)
+def test_a_take_over_goes_as_it_suits_the_engine(given: dict[str, Any], policy: str) -> None:
+    """Unless its operator says it; everybody may know which."""
+    (model,) = put(Snapshot(), a_command(**given)).models.values()
+    assert (model.policy, model.published().take_over) == (policy, policy)
+    assert model.take_over == given.get("take_over", "")
+
+
+IMPOSSIBLE = [
+    ({"take_over": "hope"}, "prefix, verify, fail"),
+    ({"take_over": "prefix"}, "vllm"),
+    ({"engine": "openai", "take_over": "prefix"}, "can't continue"),
+    ({"engine": "deepseek", "url": "https://api.deepseek.com/v1", "take_over": "prefix"}, "/beta"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), IMPOSSIBLE)
+def test_an_engine_goes_no_way_that_it_does_not_know(given: dict[str, Any], words: str) -> None:
+    """The refusal says which engines can, or where."""
+    with pytest.raises(ModelRefused, match=words):
+        put(Snapshot(), a_command(**given))

@@ -131,6 +131,7 @@ def test_the_example_file_is_right() -> None:
     """The file that operators copy can be loaded, and its prices are exact."""
     llama, gpt = read_models_file(EXAMPLE).models
     assert (llama.input_nano, llama.cached_input_nano, llama.engine) == (600, 300, "vllm")
+    assert (llama.take_over, gpt.take_over) == ("prefix", "")
     assert (gpt.input_nano, gpt.output_nano, gpt.provider_output_nano) == (2500, 10_000, 10_000)
     assert read_models_file(EXAMPLE).disabled == {"sim/flaky"}
     assert "llama" in Discovery(EXAMPLE).seed()(Snapshot()).names

@@ -32,7 +32,18 @@ PRICE = (
     "provider_input_nano",
     "provider_output_nano",
 )
-PLAIN = ("name", "engine", "dialect", "url", "upstream_model", "secret", "context_tokens", "created", "enabled")
+PLAIN = (
+    "name",
+    "engine",
+    "dialect",
+    "url",
+    "upstream_model",
+    "secret",
+    "context_tokens",
+    "created",
+    "enabled",
+    "take_over",
+)
 LISTS = ("aliases", "capabilities")
 MODEL = (*PLAIN, *LISTS, "origin", "price_version")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +18,10 @@ from penstock_inference.adapters.statements import FINISH, NONCES
 log = structlog.get_logger()
 
 BATCH = 256
-STALLED_SECONDS = 1.0
 PROBE_SECONDS = 0.5
+STALLED_PROBES = 3  # without an answer: one to one and a half seconds
 REPEAT_SECONDS = 0.2
+HELD = "55P03"  # PostgreSQL's state for a lock that did not come in time
 
 
 class Entry:
@@ -44,30 +45,31 @@ class Entry:
 class EndWriter:
     """Repeats a group until the database answers; a single end that can't be stored fails alone."""
 
-    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
         self._waiting: list[Entry] = []
         self._wake = asyncio.Event()
-        self._now = now or asyncio.get_running_loop().time
-        self._answered = self._now()
+        self._unanswered = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._held: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to write, and to notice when the database is away."""
-        self._tasks = [asyncio.create_task(self._write_loop()), asyncio.create_task(self._probe_loop())]
+        self._tasks = [asyncio.create_task(each()) for each in (self._write_loop, self._probe_loop, self._count_loop)]
 
     async def stop(self) -> None:
         """Write no more."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._held]
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
     @property
     def stalled(self) -> bool:
         """Whether the database has not answered for more than a second."""
-        return self._now() - self._answered > STALLED_SECONDS + PROBE_SECONDS
+        return self._unanswered >= STALLED_PROBES
 
     async def write(self, entry: Entry) -> bool:
         """True if this end is the one that counts."""
@@ -99,7 +101,7 @@ class EndWriter:
             try:
                 winners = await self._commit(group)
             except Exception as error:
-                if is_unavailable(error) or isinstance(error, DatabaseUnavailable):
+                if is_passing(error) and not is_held(error):
                     for entry in group:
                         entry.doubtful = True
                     log.warning("ends.delayed", waiting=len(group), reason=describe(error))
@@ -111,12 +113,32 @@ class EndWriter:
             return
 
     async def _write_singly(self, group: list[Entry], error: Exception) -> None:
-        if len(group) == 1:
-            if not group[0].future.done():
-                group[0].future.set_exception(error)
+        if len(group) > 1:
+            for entry in group:
+                await self._write_group([entry])
+        elif is_held(error):
+            task = asyncio.create_task(self._write_held(group[0]))
+            self._held.add(task)
+            task.add_done_callback(self._held.discard)
+        elif not group[0].future.done():
+            group[0].future.set_exception(error)
+
+    async def _write_held(self, entry: Entry) -> None:
+        """Repeat an end whose row somebody else holds, a frozen process say, beside those that need not wait for it."""
+        log.warning("end.held", request_id=str(entry.request_id))
+        while True:
+            await asyncio.sleep(REPEAT_SECONDS)
+            try:
+                winners = await self._commit([entry])
+            except Exception as error:
+                if is_passing(error):
+                    entry.doubtful = entry.doubtful or not is_held(error)
+                    continue
+                if not entry.future.done():
+                    entry.future.set_exception(error)
+                return
+            self._settle([entry], winners)
             return
-        for entry in group:
-            await self._write_group([entry])
 
     async def _commit(self, group: Sequence[Entry]) -> set[UUID]:
         async with self.database.reading() as connection:
@@ -126,7 +148,7 @@ class EndWriter:
                 ids = {"ids": [e.request_id for e in doubtful]}
                 nonces = {r.request_id: r.nonce for r in await connection.execute(NONCES, ids)}
                 winners |= {e.request_id for e in doubtful if nonces.get(e.request_id) == e.columns["nonce"]}
-        self._answered = self._now()
+        self._unanswered = 0
         return winners
 
     def _settle(self, group: Sequence[Entry], winners: set[UUID]) -> None:
@@ -138,8 +160,25 @@ class EndWriter:
     async def _probe_loop(self) -> None:
         while True:
             if await self.database.reachable():
-                self._answered = self._now()
+                self._unanswered = 0
             await asyncio.sleep(PROBE_SECONDS)
+
+    async def _count_loop(self) -> None:
+        """Count by turns of the loop, not by the clock: where this process was frozen, the database was not away."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            self._unanswered += 1
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether it is the database's state that failed, and not the end."""
+    return is_unavailable(error) or isinstance(error, DatabaseUnavailable)
+
+
+def is_held(error: Exception) -> bool:
+    """Whether somebody else holds the row."""
+    cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+    return getattr(getattr(cause, "orig", None), "sqlstate", "") == HELD
 
 
 def parameters(group: Sequence[Entry]) -> dict[str, list[Any]]:

@@ -1,13 +1,22 @@
 """`Records` on PostgreSQL: the row of `inference.generations` that decides how a request ended."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penstock_common.contracts.generation import CancelGeneration, GenerateText, Measure, Tokens
-from penstock_common.contracts.stream import pack, unpack
+from penstock_common.contracts.base import Decision
+from penstock_common.contracts.generation import (
+    About,
+    CancelGeneration,
+    GenerateText,
+    GenerationState,
+    Measure,
+    Tokens,
+)
+from penstock_common.contracts.stream import Frame, pack, unpack
 from penstock_common.db.outbox import OutboxRow
 from penstock_common.db.transaction import Database
 from penstock_common.errors import SubjectErased
@@ -20,6 +29,8 @@ from penstock_inference.adapters.statements import CANCELLED, CLAIM, CONFIRM, MA
 from penstock_inference.domain.ending import End, Place, attempt_costed, request_key
 from penstock_inference.generating.ports import Recorded
 
+AT_ONCE = 3  # statements beside the ends', which need connections of their own; the others wait for their turn
+LARGE_ANSWER = 256 * 1024  # bytes; opening more than that would hold up the loop
 WRITTEN = {
     "db.system.name": "postgresql",
     "db.operation.name": "INSERT",
@@ -32,6 +43,7 @@ class Generations:
 
     def __init__(self, database: Database, writer: EndWriter, sealer: Sealer) -> None:
         self.database, self.writer, self.sealer = database, writer, sealer
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     @property
     def stalled(self) -> bool:
@@ -61,10 +73,12 @@ class Generations:
             "tenant": c.tenant,
             "key_id": c.key_id,
             "model": place.model,
+            "asked": c.asked,
             "deployment": place.deployment,
             "provider": place.provider,
             "price_version": place.price_version,
             "streamed": c.streamed,
+            "includes_usage": c.includes_usage,
             "lane": c.lane,
             "prompt_tokens": tokens.prompt,
             "completion_tokens": tokens.completion,
@@ -89,7 +103,7 @@ class Generations:
 
     async def claim(self, command: GenerateText, process: str) -> int | None:
         """Take over: the new attempt's number, or None where the request ended already."""
-        async with self.database.transaction() as tx:
+        async with self._turns, self.database.transaction() as tx:
             attempt: int | None = await tx.connection.scalar(CLAIM, running(command, process))
             if attempt is not None:
                 tx.publish(self._lost(command, attempt - 1), message_id=f"{command.request_id}.{attempt - 1}.lost")
@@ -102,30 +116,41 @@ class Generations:
 
     async def confirm(self, command: GenerateText, attempt: int, process: str) -> bool:
         """Whether this attempt is still the newest."""
-        async with self.database.reading() as connection:
+        async with self._turns, self.database.reading() as connection:
             known = await connection.scalar(CONFIRM, running(command, process) | {"attempt": attempt})
         return known is not None
 
-    async def read(self, request_id: UUID) -> Recorded | None:
-        """The row, its answer opened; an erased answer reads as none."""
-        async with self.database.reading() as connection:
-            row = (await connection.execute(READ, {"id": request_id})).one_or_none()
+    async def read(self, request_id: UUID, *, with_answer: bool = True) -> Recorded | None:
+        """The row, its answer opened where it is asked for; an erased answer reads as none."""
+        async with self._turns, self.database.reading() as connection:
+            given = {"id": request_id, "with_answer": with_answer}
+            row = (await connection.execute(READ, given)).one_or_none()
         if row is None:
             return None
+        frames = await self._opened(request_id, row.sealed) if row.sealed else []
+        is_kept = bool(frames) if with_answer else row.is_kept
+        return Recorded(state_of(request_id, row, is_kept=is_kept), frames)
+
+    async def _opened(self, request_id: UUID, sealed: bytes) -> list[Frame]:
+        """The frames of an answer; a large one is opened beside the loop."""
         try:
-            frames = unpack(self.sealer.open(request_key(request_id), bytes(row.sealed))) if row.sealed else []
+            if len(sealed) < LARGE_ANSWER:
+                return self._unsealed(request_id, sealed)
+            return await asyncio.to_thread(self._unsealed, request_id, sealed)
         except SubjectErased:
-            frames = []
-        return Recorded(row.attempt, row.outcome, frames)
+            return []
+
+    def _unsealed(self, request_id: UUID, sealed: bytes) -> list[Frame]:
+        return unpack(self.sealer.open(request_key(request_id), bytes(sealed)))
 
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a stop was asked for."""
-        async with self.database.reading() as connection:
+        async with self._turns, self.database.reading() as connection:
             return await connection.scalar(CANCELLED, {"id": request_id}) is True
 
     async def cost(self, end: End) -> None:
         """Book what a losing attempt cost."""
-        async with self.database.transaction() as tx:
+        async with self._turns, self.database.transaction() as tx:
             tx.publish(end.costed(), message_id=f"{end.command.request_id}.{end.attempt}.costed")
 
 
@@ -146,11 +171,58 @@ def running(command: GenerateText, process: str) -> dict[str, Any]:
         "tenant": command.tenant,
         "key_id": command.key_id,
         "model": command.model,
+        "asked": command.asked,
         "streamed": command.streamed,
+        "includes_usage": command.includes_usage,
         "lane": command.lane,
         "accepted_at": command.accepted_at,
         "deadline": command.deadline,
+        "decisions": msgspec.json.encode(command.decisions).decode(),
     }
+
+
+def state_of(request_id: UUID, row: Any, *, is_kept: bool) -> GenerationState:
+    """What a row of `READ` says."""
+    ended = row.outcome != "running"
+    return GenerationState(
+        request_id=request_id,
+        outcome=row.outcome,
+        attempt=row.attempt,
+        about=about_of(row),
+        tokens=tokens_of(row) if ended else None,
+        error_code=row.error_code,
+        started_at=row.started_at,
+        first_token_at=row.first_token_at,
+        ended_at=row.ended_at,
+        decisions=msgspec.json.decode(row.decisions, type=list[Decision]),
+        is_kept=is_kept,
+    )
+
+
+def about_of(row: Any) -> About:
+    """What a row of `READ` says of its request."""
+    return About(
+        tenant=row.tenant,
+        key_id=row.key_id,
+        model=row.model,
+        asked=row.asked or row.model,
+        streamed=row.streamed,
+        includes_usage=row.includes_usage,
+        accepted_at=row.accepted_at,
+        deadline=row.deadline,
+        lane=row.lane,
+    )
+
+
+def tokens_of(row: Any) -> Tokens:
+    """The tokens that a row of `READ` charges."""
+    return Tokens(
+        row.prompt_tokens,
+        row.completion_tokens,
+        row.cached_tokens,
+        row.reasoning_tokens,
+        Measure(row.measure),
+    )
 
 
 def context_of(command: GenerateText) -> Context:

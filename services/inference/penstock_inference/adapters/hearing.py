@@ -8,6 +8,7 @@ import structlog
 
 from penstock_common.contracts.base import decode, encode
 from penstock_common.contracts.generation import (
+    ApiLives,
     AttachGeneration,
     CancelGeneration,
     FindGeneration,
@@ -17,20 +18,30 @@ from penstock_common.contracts.generation import (
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.deadletter import describe
 from penstock_common.messaging.ports import Bus, Subscription
-from penstock_common.topology import ATTACH_GENERATION, CANCEL_GENERATION, FIND_GENERATION, READ_GENERATION
+from penstock_common.topology import (
+    API_LIVES,
+    ATTACH_GENERATION,
+    CANCEL_GENERATION,
+    FIND_GENERATION,
+    READ_GENERATION,
+)
+from penstock_inference.domain.parts import lacking, part_of
+from penstock_inference.generating.leaving import Leaving
 from penstock_inference.generating.ports import Listeners, Records
-from penstock_inference.generating.registry import Registry
 
 log = structlog.get_logger()
 
 UNKNOWN = "unknown"
+ANSWERS_AT_ONCE = 16  # read from their rows: each is held whole in memory meanwhile
 
 
 class Hearing:
     """Stops, re-attachments and questions, off the durable path."""
 
-    def __init__(self, bus: Bus, registry: Registry, records: Records, listeners: Listeners) -> None:
-        self.bus, self.registry, self.records, self.listeners = bus, registry, records, listeners
+    def __init__(self, bus: Bus, records: Records, listeners: Listeners, leaving: Leaving) -> None:
+        self.bus, self.records, self.listeners = bus, records, listeners
+        self.leaving, self.registry = leaving, leaving.registry
+        self._answers_at_once = asyncio.Semaphore(ANSWERS_AT_ONCE)
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
@@ -39,6 +50,7 @@ class Hearing:
         self._subscriptions = [
             await bus.listen(CANCEL_GENERATION, self._cancel),
             await bus.listen(ATTACH_GENERATION, self._attach),
+            await bus.listen(API_LIVES, self._lives),
             await bus.answer(FIND_GENERATION, silent(self._find), everyone=True),
             await bus.answer(READ_GENERATION, silent(self._read)),
         ]
@@ -59,15 +71,26 @@ class Hearing:
         found = await self.registry.on_find(decode(FindGeneration, body))
         return encode(found) if found else None
 
+    async def _lives(self, body: bytes) -> None:
+        with contextlib.suppress(PenstockError):
+            await self.leaving.on_lives(decode(ApiLives, body))
+
     async def _read(self, body: bytes) -> bytes:
-        """The row's state; an answer that is complete is sent to the asking process's inbox."""
+        """The row's state; of an answer that ended, what the asking process lacks is sent to its inbox."""
         read = decode(ReadGeneration, body)
-        recorded = await self.records.read(read.request_id)
+        if not read.reply_to:
+            return encode(await self._state(read))
+        async with self._answers_at_once:
+            return encode(await self._state(read))
+
+    async def _state(self, read: ReadGeneration) -> GenerationState:
+        recorded = await self.records.read(read.request_id, with_answer=bool(read.reply_to))
         if recorded is None:
-            return encode(GenerationState(request_id=read.request_id, outcome=UNKNOWN))
-        if read.reply_to and recorded.frames:
-            self.listeners.send(read.reply_to, read.request_id, recorded.frames)
-        return encode(GenerationState(request_id=read.request_id, outcome=recorded.outcome, attempt=recorded.attempt))
+            return GenerationState(request_id=read.request_id, outcome=UNKNOWN)
+        if recorded.frames:
+            part = part_of(lacking(recorded.frames, read.offsets), read.most)
+            self.listeners.send(read.reply_to, read.request_id, part.frames)
+        return recorded.state
 
 
 def silent(answer: Callable[[bytes], Awaitable[bytes | None]]) -> Callable[[bytes], Awaitable[bytes | None]]:

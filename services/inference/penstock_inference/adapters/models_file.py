@@ -44,6 +44,7 @@ class FileModel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     aliases: list[str] = []
     context_tokens: int = 0
     capabilities: list[str] = msgspec.field(default_factory=lambda: ["chat", "stream"])
+    take_over: str = ""
     price: FilePrice = msgspec.field(default_factory=FilePrice)
 
     def command(self) -> RegisterModel:
@@ -64,6 +65,7 @@ class FileModel(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             cached_input_nano=None if price.cached_input is None else nano(price.cached_input),
             provider_input_nano=nano(price.provider_input),
             provider_output_nano=nano(price.provider_output),
+            take_over=self.take_over,
         )
 
 

@@ -10,10 +10,12 @@ COLUMNS = {
     "tenant": "uuid",
     "key_id": "uuid",
     "model": "text",
+    "asked": "text",
     "deployment": "text",
     "provider": "text",
     "price_version": "bigint",
     "streamed": "bool",
+    "includes_usage": "bool",
     "lane": "text",
     "prompt_tokens": "int",
     "completion_tokens": "int",
@@ -48,14 +50,23 @@ def _value(name: str) -> str:
     return "cast(decisions as jsonb)" if name == "decisions" else name
 
 
+def _replaced(name: str) -> str:
+    """An end replaces what its row says, but for the claims that led to it."""
+    claims = "jsonb_path_query_array(r.decisions, '$[*] ? (@.step == \"claim\")') || "
+    return f"{name} = {claims if name == 'decisions' else ''}excluded.{name}"
+
+
+HELD_MS = 250  # for a row that somebody else holds; the other ends of the group wait as long
+
 FINISH = text(f"""
 with given as (
-  select * from unnest({_arrays(COLUMNS | OUTBOX)}) as g({", ".join([*COLUMNS, *OUTBOX])})
+  select g.* from (select set_config('lock_timeout', '{HELD_MS}', true)) as patience,
+  unnest({_arrays(COLUMNS | OUTBOX)}) as g({", ".join([*COLUMNS, *OUTBOX])})
   order by request_id
 ), won as (
   insert into inference.generations as r ({", ".join(COLUMNS)})
   select {", ".join(map(_value, COLUMNS))} from given
-  on conflict (request_id) do update set {", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "request_id")}
+  on conflict (request_id) do update set {", ".join(_replaced(c) for c in COLUMNS if c != "request_id")}
   where r.outcome = 'running' and r.attempt <= excluded.attempt
   returning r.request_id
 ), said as (
@@ -72,26 +83,44 @@ select request_id, nonce from inference.generations where request_id = any(cast(
 """)
 """Whose end was recorded, where the outcome of an earlier commit is unknown."""
 
-CLAIM = text("""
-insert into inference.generations as r
-  (request_id, attempt, outcome, owner, tenant, key_id, model, streamed, lane, accepted_at, deadline, claimed_at)
-values (:request_id, 2, 'running', :owner, :tenant, :key_id, :model, :streamed, :lane, :accepted_at, :deadline, now())
-on conflict (request_id) do update set attempt = r.attempt + 1, owner = excluded.owner, claimed_at = now()
+_RUNNING = """
+  (request_id, attempt, outcome, owner, tenant, key_id, model, asked, streamed, includes_usage, lane,
+   accepted_at, deadline, claimed_at, decisions)
+values (:request_id, {attempt}, 'running', :owner, :tenant, :key_id, :model, :asked, :streamed, :includes_usage, :lane,
+        :accepted_at, :deadline, now(), cast(:decisions as jsonb){claimed})
+"""
+
+
+def _claimed(attempt: str) -> str:
+    """Added to a row's decisions, so that each attempt of a request can be told of."""
+    outcome = f"'attempt ' || {attempt}"
+    return f" || jsonb_build_object('step', 'claim', 'outcome', {outcome}, 'reason', cast(:owner as text))"
+
+
+CLAIM = text(f"""
+insert into inference.generations as r{_RUNNING.format(attempt=2, claimed=_claimed("2"))}
+on conflict (request_id) do update set attempt = r.attempt + 1, owner = excluded.owner, claimed_at = now(),
+  decisions = r.decisions{_claimed("(r.attempt + 1)")}
 where r.outcome = 'running'
 returning attempt
 """)
 
-CONFIRM = text("""
-insert into inference.generations as r
-  (request_id, attempt, outcome, owner, tenant, key_id, model, streamed, lane, accepted_at, deadline, claimed_at)
-values (:request_id, :attempt, 'running', :owner, :tenant, :key_id, :model, :streamed, :lane,
-        :accepted_at, :deadline, now())
+CONFIRM = text(f"""
+insert into inference.generations as r{_RUNNING.format(attempt=":attempt", claimed="")}
 on conflict (request_id) do update set owner = excluded.owner
 where r.outcome = 'running' and r.attempt = excluded.attempt
 returning attempt
 """)
 
-READ = text("select attempt, outcome, sealed from inference.generations where request_id = :id")
+READ = text("""
+select attempt, outcome, tenant, key_id, model, asked, streamed, includes_usage, lane, accepted_at, deadline,
+  prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, measure, error_code,
+  started_at, first_token_at, ended_at, cast(decisions as text) as decisions,
+  sealed is not null as is_kept, case when :with_answer then sealed end as sealed
+from inference.generations where request_id = :id
+""")
+"""A row, its answer only where it is asked for."""
+
 CANCELLED = text("select true from inference.cancellations where request_id = :id")
 MARK_CANCELLED = text("""
 insert into inference.cancellations (request_id, tenant, reason)

@@ -8,8 +8,9 @@ from functools import cached_property
 import msgspec
 
 from penstock_common.contracts.catalogue import CatalogueChanged, CatalogueModel, Price, RegisterModel
-from penstock_inference.domain.checks import checked, checked_url, refuse
-from penstock_inference.domain.dialects import dialect_of
+from penstock_inference.domain.checks import checked, checked_take_over, checked_url, refuse
+from penstock_inference.domain.continuing import TakeOver
+from penstock_inference.domain.dialects import dialect_of, usual_take_over
 
 SIM = "sim"
 LOCAL = "local"
@@ -51,6 +52,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     """A removed model keeps its row, and with it the version of its last price."""
     origin: Origin = Origin.OPERATOR
+    take_over: str = ""
+    """A `TakeOver`; empty where nobody said."""
+
+    @property
+    def policy(self) -> TakeOver:
+        """How its answers go on after a take-over."""
+        return TakeOver(self.take_over) if self.take_over else usual_take_over(self.dialect, self.url)
 
     @property
     def simulated(self) -> bool:
@@ -74,6 +82,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             capabilities=list(self.capabilities),
             simulated=self.simulated,
             created=self.created,
+            take_over=self.policy,
         )
 
 
@@ -116,10 +125,12 @@ def registered(catalogue: Snapshot, command: RegisterModel, origin: Origin, now:
             refuse(f"the name {name} belongs to the model {holder.name}")
     builtin = command.engine in (SIM, LOCAL)
     url = "" if builtin else checked_url(command.url)
+    dialect = "" if builtin else dialect_of(command.engine, url)
+    checked_take_over(command.take_over, dialect, url)
     model = Model(
         name=command.name,
         engine=command.engine if builtin else COMPATIBLE,
-        dialect="" if builtin else dialect_of(command.engine, url),
+        dialect=dialect,
         url=url,
         upstream_model=command.upstream_model or (command.name.rpartition("/")[2] if builtin else command.name),
         secret=command.secret,
@@ -128,6 +139,7 @@ def registered(catalogue: Snapshot, command: RegisterModel, origin: Origin, now:
         capabilities=tuple(command.capabilities),
         created=known.created if known else now,
         origin=origin,
+        take_over=command.take_over,
         price=price_of(catalogue, command),
     )
     return catalogue.changed(model)

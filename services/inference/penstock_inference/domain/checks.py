@@ -6,7 +6,8 @@ from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from penstock_common.contracts.catalogue import RegisterModel
-from penstock_inference.domain.dialects import DIALECTS
+from penstock_inference.domain.continuing import Prefill, TakeOver
+from penstock_inference.domain.dialects import BETA, DIALECTS
 from penstock_inference.domain.errors import ModelRefused
 
 NAME = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
@@ -48,6 +49,19 @@ def checked(command: RegisterModel) -> None:
     if not 0 <= command.context_tokens <= MOST_CONTEXT:
         refuse(f"the context is between 0 (unknown) and {MOST_CONTEXT} tokens")
     checked_price(command)
+
+
+def checked_take_over(wanted: str, dialect: str, url: str) -> None:
+    """Raise ModelRefused for a way that its engine can't go; a built-in engine has no dialect, and can go each."""
+    if wanted not in ("", *TakeOver):
+        refuse(f"a take-over goes by {', '.join(TakeOver)}; leave it out for what suits the engine")
+    if wanted != TakeOver.PREFIX or not dialect:
+        return
+    if (prefill := DIALECTS[dialect].prefill) is Prefill.NONE:
+        able = ", ".join(name for name, known in DIALECTS.items() if known.prefill is not Prefill.NONE)
+        refuse(f"the engine {dialect} can't continue an answer by its prefix; {able} can, as engines of that name")
+    if prefill is Prefill.MARKED and not url.endswith(BETA):
+        refuse(f"{dialect} continues answers below {BETA} only: give its URL as https://api.deepseek.com{BETA}")
 
 
 def checked_price(command: RegisterModel) -> None:

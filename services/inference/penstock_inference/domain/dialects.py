@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from penstock_inference.domain.continuing import LIMITS, NO_PREFIX, Prefill, Prefix, TakeOver, continuing
 from penstock_inference.domain.errors import EngineRefused
-
-LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,10 @@ class Dialect:
     """Whether it surely gives embeddings in base64, a quarter of the size."""
     cuts: bool = False
     """Whether it takes `truncate_prompt_tokens`."""
+    looks_when_writing: bool = False
+    """Whether it notices only when it writes that nobody waits any more: a whole answer is worked on to its end."""
+    prefill: Prefill = Prefill.NONE
+    """How it is asked to go on with an answer that was begun."""
 
 
 PLATFORM_FIELDS = frozenset({"store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "user"})
@@ -37,16 +40,32 @@ DIALECTS = {
         Dialect("openai-compatible"),
         # Its reasoning models refuse max_tokens, its others take both names.
         Dialect("openai", limit="max_completion_tokens", base64=True),
-        Dialect("deepseek", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS | {"parallel_tool_calls"}),
-        Dialect("vllm", dropped=PLATFORM_FIELDS - {"user"}, base64=True, cuts=True),
+        Dialect(
+            "deepseek",
+            limit="max_tokens",
+            choices=False,
+            dropped=PLATFORM_FIELDS | {"parallel_tool_calls"},
+            prefill=Prefill.MARKED,
+        ),
+        Dialect("vllm", dropped=PLATFORM_FIELDS - {"user"}, base64=True, cuts=True, prefill=Prefill.FLAGGED),
         Dialect("ollama", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS),
-        Dialect("llamacpp", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS),
+        Dialect(
+            "llamacpp",
+            limit="max_tokens",
+            choices=False,
+            dropped=PLATFORM_FIELDS,
+            prefill=Prefill.FLAGGED,
+            looks_when_writing=True,
+        ),
         Dialect("tgi", limit="max_tokens", choices=False, dropped=PLATFORM_FIELDS | {"parallel_tool_calls"}),
+        Dialect("anthropic", choices=False, prefill=Prefill.BARE),
     )
 }
 
-HOSTS = {"api.openai.com": "openai", "api.deepseek.com": "deepseek"}
+HOSTS = {"api.openai.com": "openai", "api.deepseek.com": "deepseek", "api.anthropic.com": "anthropic"}
 PORTS = {11434: "ollama"}
+BETA = "/beta"
+"""Where DeepSeek continues answers."""
 
 
 def dialect_of(engine: str, url: str) -> str:
@@ -57,13 +76,26 @@ def dialect_of(engine: str, url: str) -> str:
     return HOSTS.get(parts.hostname or "") or PORTS.get(parts.port or 0) or "openai-compatible"
 
 
-def engine_request(body: dict[str, Any], dialect: Dialect, model: str, *, streamed: bool) -> dict[str, Any]:
+def usual_take_over(dialect: str, url: str) -> TakeOver:
+    """What suits an engine of which nobody said it; a built-in one has no dialect."""
+    if not dialect:
+        return TakeOver.PREFIX
+    prefill = DIALECTS[dialect].prefill
+    continues = prefill is Prefill.FLAGGED or (prefill is Prefill.MARKED and url.endswith(BETA))
+    return TakeOver.PREFIX if continues else TakeOver.VERIFY
+
+
+def engine_request(
+    body: dict[str, Any], dialect: Dialect, model: str, *, streamed: bool, prefix: Prefix = NO_PREFIX
+) -> dict[str, Any]:
     """The client's request as the engine wants it. Raises EngineRefused for what the engine can't do."""
     if not dialect.choices and (body.get("n") or 1) > 1:
         raise EngineRefused("this model gives one choice only: set n to 1")
     request = {key: value for key, value in body.items() if key not in dialect.dropped}
     request.pop("stream_options", None)
     request["model"], request["stream"] = model, streamed
+    if prefix.text:
+        request = continuing(request, prefix, dialect.prefill)
     limits = [request.pop(name) for name in LIMITS if request.get(name) is not None] if dialect.limit else []
     if limits:
         request[dialect.limit] = min(limits)

@@ -6,20 +6,30 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penstock_common.contracts.generation import CancelGeneration, GenerateText, Tokens
+from penstock_common.contracts.generation import CancelGeneration, GenerateText, GenerationState, Tokens
 from penstock_common.contracts.stream import Frame
 from penstock_inference.domain.catalogue import Model
 from penstock_inference.domain.ending import End
+from penstock_inference.domain.takeover import Held
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A row of `inference.generations`."""
 
-    attempt: int
-    outcome: str
+    state: GenerationState
     frames: list[Frame]
-    """The answer from its beginning, if it ended and its subject was not erased."""
+    """The answer from its beginning, if it was asked for, it ended and its subject was not erased."""
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that ended it, or the newest."""
+        return self.state.attempt
+
+    @property
+    def outcome(self) -> str:
+        """How it ended; `running` where it did not."""
+        return self.state.outcome
 
 
 class Records(Protocol):
@@ -38,8 +48,8 @@ class Records(Protocol):
     async def confirm(self, command: GenerateText, attempt: int, process: str) -> bool:
         """Whether this attempt is still the newest; records it as running, so that it is known from now on."""
 
-    async def read(self, request_id: UUID) -> Recorded | None:
-        """The row, if there is one."""
+    async def read(self, request_id: UUID, *, with_answer: bool = True) -> Recorded | None:
+        """The row, if there is one; its text only where it is asked for."""
 
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a stop was asked for."""
@@ -69,10 +79,16 @@ class Listeners(Protocol):
         """Best effort to a process's inbox; False where it surely did not leave."""
 
     async def anyone_waits(self, request_id: UUID) -> bool:
-        """Whether an api process holds this request open."""
+        """Whether an api process holds this request open; True also where nobody can be asked now."""
+
+    async def held(self, request_id: UUID) -> Held | None:
+        """What an api process that holds this request open has of its answer. Raises BusUnavailable."""
 
     async def owner_lives(self, request_id: UUID) -> bool:
         """Whether another process runs this request."""
+
+    async def took_over(self, request_id: UUID, attempt: int) -> None:
+        """Tell every api process that this process makes another attempt, so that those who hold it open attach."""
 
 
 class Stops(Protocol):

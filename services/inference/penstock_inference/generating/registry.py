@@ -64,14 +64,14 @@ class Registry:
     async def on_attach(self, attach: AttachGeneration) -> None:
         """Serve a process that asks for what it lacks, if the request runs here."""
         if run := self.runs.get(attach.request_id):
-            run.attach(attach.reply_to, attach.offsets)
+            run.attach(attach.reply_to, attach.offsets, attach.most)
 
     async def on_find(self, find: FindGeneration) -> GenerationFound | None:
         """Answer only for what runs here, and never to ourselves."""
         run = self.runs.get(find.request_id)
         if run is None or find.asking == self.process or run.superseded:
             return None
-        return GenerationFound(request_id=find.request_id, process=self.process, attempt=run.attempt)
+        return run.found()
 
     async def _watch(self) -> None:
         while True:

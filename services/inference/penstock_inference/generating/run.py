@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from penstock_common.clock import Clock
-from penstock_common.contracts.generation import GenerateText
+from penstock_common.contracts.base import Decision
+from penstock_common.contracts.generation import About, GenerateText, GenerationFound
 from penstock_common.contracts.stream import Beat, Frame
 from penstock_common.errors import DatabaseUnavailable
 from penstock_inference.domain.output import Output, Progress
 from penstock_inference.generating.lease import Lease
+from penstock_inference.generating.listening import Listener, Listening
 from penstock_inference.generating.ports import Listeners, Records
+from penstock_inference.generating.verification import Verification
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used, WholeAnswer
 
 COALESCE_SECONDS = 0.04  # at least twice the token gap of a fast engine: cost is per message, not per token
@@ -34,17 +38,50 @@ class Run:
         self.used: Used | None = None
         self.started_at: datetime = ports.clock.now()
         self.first_token_at: datetime | None = None
-        self.listeners: dict[str, Progress] = {command.reply_to: Progress()}
+        self.listeners = Listening(command.reply_to, ports.clock.boottime())
         self.task: asyncio.Task[Any] | None = None
         self.stop_reason = ""
         self.superseded = False
+        self.decisions: list[Decision] = []
+        self.verification: Verification | None = None
         self._epoch = ports.lease.epoch()
         self._timer: asyncio.TimerHandle | None = None
-        self._spoke = asyncio.get_running_loop().time()
+
+    @property
+    def request_id(self) -> UUID:
+        """The request's id."""
+        return self.command.request_id
+
+    def found(self) -> GenerationFound:
+        """What is told of a generation that runs."""
+        return GenerationFound(
+            request_id=self.request_id,
+            process=self.process,
+            attempt=self.attempt,
+            about=About.of(self.command),
+            started_at=self.started_at,
+            first_token_at=self.first_token_at,
+            decisions=[*self.command.decisions, *self.decisions],
+        )
+
+    def must_be_verified(self) -> None:
+        """Raise AnswerDiverged where the engine is done and the client has more than it said."""
+        if self.verification:
+            self.verification.must_be_done()
+
+    def begin_with(self, held: Output, prefix: str) -> None:
+        """Go on with what the client has; the engine is expected to say again what comes after `prefix`."""
+        self.output, self.verification = held, None
+        if not held.is_empty:
+            self.verification = Verification(held)
+            self.verification.must_follow(prefix)
 
     def take(self, events: Sequence[EngineEvent]) -> None:
-        """Add what the engine said; the first text leaves at once, later text is gathered for a moment."""
-        for event in events:
+        """Add what the engine said; the first text leaves at once, later text is gathered for a moment.
+
+        Raises AnswerDiverged where it is not what the client has.
+        """
+        for event in self.verification.news(events) if self.verification else events:
             if isinstance(event, TextDelta):
                 self.output.add_text(event.choice, event.channel, event.text, event.logprobs)
             elif isinstance(event, ToolCallStart):
@@ -68,29 +105,43 @@ class Run:
         self.used = Used(answer.tokens) if answer.tokens else None
 
     def flush(self) -> None:
-        """Send each listener what it lacks, unless this run is suspect."""
+        """Send each listener what it lacks and may be sent, unless this run is suspect."""
         self.close()
-        if self.suspect:
-            return
-        for process, progress in list(self.listeners.items()):
-            frames = self.output.since(progress, self.attempt)
-            if frames and self.ports.listeners.send(process, self.command.request_id, frames):
-                self.listeners[process] = self.output.progress()
-        self._spoke = asyncio.get_running_loop().time()
+        if not self.suspect:
+            for process, listener in self.listeners:
+                self._serve(process, listener)
 
-    def attach(self, process: str, offsets: dict[str, int]) -> None:
-        """Send a process what it lacks, and all that follows."""
-        self.listeners[process] = Progress(dict(offsets))
-        self.flush()
+    def _serve(self, process: str, listener: Listener, *more: Frame) -> None:
+        """Send a listener what is due, and `more` if it has everything then."""
+        frames, everything = listener.due(self.output, self.attempt)
+        if everything:
+            frames = [*frames, *more]
+        if frames and self.ports.listeners.send(process, self.request_id, frames):
+            listener.was_sent(self.output, everything=everything)
+
+    def attach(self, process: str, offsets: dict[str, int], most: int = 0) -> None:
+        """Send a process what it lacks, and all that follows.
+
+        With `most`, so many characters at most: if that is not all, nothing follows until it asks again. A beat after
+        the text tells that it is all.
+        """
+        listener = Listener(Progress(dict(offsets)), most, self.ports.clock.boottime())
+        self.listeners.add(process, listener)
+        if not self.suspect:
+            self._serve(process, listener, Beat(self.attempt))
 
     def beat(self) -> None:
-        """Show the listeners that this run lives, where it was silent for a while."""
-        quiet = asyncio.get_running_loop().time() - self._spoke
-        if quiet < self.ports.beat_seconds or self.suspect:
-            return
+        """Show the listeners that this run lives, where they heard nothing for a while.
+
+        Not one that was sent a part: a beat tells a process that it has everything.
+        """
         self.flush()
-        for process in self.listeners:
-            self.ports.listeners.send(process, self.command.request_id, [Beat(self.attempt)])
+        if self.suspect:
+            return
+        for process, listener in self.listeners:
+            quiet = not listener.paused and listener.silent_seconds() >= self.ports.beat_seconds
+            if quiet and self.ports.listeners.send(process, self.request_id, [Beat(self.attempt)]):
+                listener.heard()
 
     def stop(self, reason: str) -> None:
         """End the engine call now; the run ends as cancelled."""
@@ -128,10 +179,9 @@ class Run:
         return False
 
     def say_end(self, frames: list[Frame]) -> None:
-        """Send each listener what it lacks and the last frame."""
-        for process, progress in self.listeners.items():
-            missing = self.output.since(progress, self.attempt)
-            self.ports.listeners.send(process, self.command.request_id, [*missing, frames[-1]])
+        """Send each listener what it lacks and the last frame; who was not sent everything asks again."""
+        for process, listener in self.listeners:
+            self._serve(process, listener, frames[-1])
 
     def close(self) -> None:
         """Stop the timer."""

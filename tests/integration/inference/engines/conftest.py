@@ -1,6 +1,7 @@
 """An HTTP engine to be called, and the adapter that calls it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ from penstock_inference.adapters.engines.compatible import CompatibleEngine
 from penstock_inference.adapters.engines.session import EngineTimes, make_session
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.domain.catalogue import Model
+from tests.integration.inference.engines.misbehaving import Case, Elsewhere, Rig
 from tests.support.engine_calls import a_model
 from tests.support.engine_fake import FakeEngine
+from tests.support.engine_wire import WireEngine
+from tests.support.generation_fakes import a_sealer
+from tests.unit.inference.generating.conftest import World
 
 PATIENT = EngineTimes(connect=20.0, first_token=20.0, between_tokens=20.0)
 HASTY = EngineTimes(connect=20.0, first_token=0.4, between_tokens=0.4)
@@ -40,11 +45,19 @@ async def engine(secrets: Secrets) -> AsyncIterator[CompatibleEngine]:
 
 
 @pytest.fixture
-async def hasty(secrets: Secrets) -> AsyncIterator[CompatibleEngine]:
-    """The adapter without patience."""
-    adapter = CompatibleEngine(make_session(HASTY), secrets, SystemClock(), HASTY)
-    yield adapter
-    await adapter.close()
+async def rig(secrets: Secrets, tmp_path: Path) -> AsyncIterator[Callable[[Case], Rig]]:
+    """A generator for a row's request, and an engine that sends what the row says."""
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(WireEngine().serving())
+
+        def made(case: Case) -> Rig:
+            times = HASTY if case.hasty else PATIENT
+            adapter = CompatibleEngine(make_session(times), secrets, SystemClock(), times)
+            stack.push_async_callback(adapter.close)
+            model = a_model(url=wire.url, upstream_model="upstream")
+            return Rig(World(a_sealer(tmp_path / "sealing"), engine=Elsewhere(adapter, model)), wire)
+
+        yield made
 
 
 @pytest.fixture

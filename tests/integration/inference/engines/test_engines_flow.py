@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
 from penstock_common.contracts.generation import Tokens
@@ -16,55 +17,9 @@ DONE_AFTER = (chunk(content="hi"), chunk(finish="stop"))
 HOLDS = Answer([event(chunk(content="hi"))], end=End.HANG)
 
 
-def part(index: int | None = 0, **given: object) -> dict[str, object]:
-    """A chunk with a part of a tool call."""
-    call = {key: given[key] for key in ("id",) if key in given}
-    function = {key: given[key] for key in ("name", "arguments") if key in given}
-    return chunk(tool_calls=[{**({} if index is None else {"index": index}), **call, "function": function}])
-
-
-TOOLS = {
-    "whole": [part(id="a", name="look", arguments='{"x":1}')],
-    "in parts": [part(id="a", name="look", arguments=""), part(arguments='{"x"'), part(arguments=":1}")],
-    "name later": [part(id="a"), part(name="look"), part(arguments='{"x":1}')],
-    "name in pieces": [part(id="a", name="lo"), part(name="ok"), part(arguments='{"x":1}')],
-    "id and name repeated": [part(id="a", name="look", arguments='{"x"'), part(id="a", name="look", arguments=":1}")],
-    "no index": [part(None, id="a", name="look", arguments='{"x"'), part(None, arguments=":1}")],
-    "arguments as an object": [part(id="a", name="look", arguments={"x": 1})],
-}
-
-
-@pytest.mark.parametrize("name", TOOLS)
-async def test_tool_calls_come_whole(name: str, upstream: FakeEngine, engine: CompatibleEngine, model: Model) -> None:
-    """However an engine cuts a call up, its name comes first and once, then its arguments."""
-    upstream.will(stream(*TOOLS[name], chunk(finish="tool_calls")))
-    answer = await heard(engine, a_call(model))
-    assert answer.calls == [(0, 0, "a", "look")]
-    assert answer.texts == {(0, "tool.0"): '{"x":1}'}
-    assert answer.finish == {0: "tool_calls"}
-
-
-SEVERAL = {
-    "by index": [part(0, id="a", name="one", arguments="{}"), part(1, id="b", name="two", arguments="[]")],
-    "by id alone": [part(None, id="a", name="one", arguments="{}"), part(None, id="b", name="two", arguments="[]")],
-    "all at index 0": [part(0, id="a", name="one", arguments="{}"), part(0, id="b", name="two", arguments="[]")],
-}
-
-
-@pytest.mark.parametrize("name", SEVERAL)
-async def test_several_tool_calls_stay_apart(
-    name: str, upstream: FakeEngine, engine: CompatibleEngine, model: Model
-) -> None:
-    """Calls are told apart by index, or by id where the index lies or is missing."""
-    upstream.will(stream(*SEVERAL[name], chunk(finish="tool_calls")))
-    answer = await heard(engine, a_call(model))
-    assert answer.calls == [(0, 0, "a", "one"), (0, 1, "b", "two")]
-    assert answer.texts == {(0, "tool.0"): "{}", (0, "tool.1"): "[]"}
-
-
 async def test_calls_without_id_or_arguments(upstream: FakeEngine, engine: CompatibleEngine, model: Model) -> None:
     """A call without arguments is announced at the end; one without an id gets one."""
-    upstream.will(stream(part(name="look"), chunk(finish="tool_calls")))
+    upstream.will(stream(chunk(tool_calls=[{"index": 0, "function": {"name": "look"}}]), chunk(finish="tool_calls")))
     ((choice, index, id_, name),) = (await heard(engine, a_call(model))).calls
     assert (choice, index, name) == (0, 0, "look")
     assert id_.startswith("call_")
@@ -138,6 +93,30 @@ async def test_whole_answers_keep_the_engines_body(
     whole = await engine.complete(a_call(model))
     assert whole.body == b"".join(piece for piece in answer.pieces if isinstance(piece, bytes))
     assert (whole.tokens, whole.finish, whole.text) == (Tokens(4, 3), {0: "stop"}, "hm hi look{}")
+
+
+async def test_whole_answers_are_streamed_where_the_engine_looks_only_when_it_writes(
+    upstream: FakeEngine, engine: CompatibleEngine
+) -> None:
+    """Texts, calls, logprobs, counts and the engine's own members are put together as it would say them at once."""
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "look", "arguments": "{"}}
+    upstream.will(
+        stream(
+            chunk(role="assistant", content=None, reasoning_content="Hm."),
+            chunk(tool_calls=[call]),
+            chunk(tool_calls=[{"index": 0, "function": {"arguments": "}"}}]),
+            chunk(finish="tool_calls"),
+            usage_chunk(4, 3) | {"timings": {"x": 1.5}},
+        )
+    )
+    whole = await engine.complete(a_call(a_model(url=upstream.url, upstream_model="tiny", dialect="llamacpp")))
+    assert upstream.asked[0].body["stream"] is True
+    called = {"type": "function", "function": {"name": "look", "arguments": "{}"}, "id": "a"}
+    message = {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": [called]}
+    said = msgspec.json.decode(whole.body)
+    assert said["choices"] == [{"finish_reason": "tool_calls", "index": 0, "message": message}]
+    assert (said["object"], said["timings"], said["model"]) == ("chat.completion", {"x": 1.5}, "m")
+    assert (whole.tokens, whole.finish, whole.text) == (Tokens(4, 3), {0: "tool_calls"}, "lookHm.{}")
 
 
 async def test_closing_the_stream_ends_the_engines_call(

@@ -1,7 +1,9 @@
 """What llama.cpp says, read by the adapter: text, counts, seeds, and its refusals by name."""
 
 import asyncio
+from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from penstock_inference.domain.catalogue import Model
 from penstock_inference.domain.errors import ContextTooLong, EngineKeyRefused, EngineRefused
 from tests.integration.inference.llama.conftest import llama_model
 from tests.support.engine_calls import a_call, heard
-from tests.support.llama import SLOT_TOKENS, SLOTS
+from tests.support.llama import KEY, SLOT_TOKENS, SLOTS
 from tests.support.servers import Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("llama"), pytest.mark.timeout(1800)]
@@ -44,6 +46,23 @@ async def test_a_whole_answer_keeps_counts_and_body(engine: CompatibleEngine, mo
     assert whole.tokens is not None
     assert whole.tokens.completion == 9
     assert msgspec.json.decode(whole.body)["choices"][0]["message"]["content"] == whole.text
+
+
+@pytest.mark.parametrize("more", [{}, {"logprobs": True, "top_logprobs": 2}, {"stop": [" the"]}], ids=str)
+async def test_a_whole_answer_is_what_the_engine_says_unstreamed(
+    more: dict[str, Any], engine: CompatibleEngine, model: Model, llama: Server
+) -> None:
+    """Member by member, though it was streamed; only the id and what time it took are of its own."""
+    call = a_call(model, max_tokens=30, seed=7, **more)
+    await engine.complete(call)  # the prompt's cache is warm from now on
+    ours = msgspec.json.decode((await engine.complete(call)).body)
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}, trust_env=False) as client:
+        asked = call.body | {"model": "tiny"}
+        theirs = (await client.post(f"{llama.url}/chat/completions", json=asked)).json()
+    assert set(ours["timings"]) == set(theirs["timings"])
+    own = {"id", "created", "timings"}
+    assert {k: v for k, v in ours.items() if k not in own} == {k: v for k, v in theirs.items() if k not in own}
+    assert set(ours) == set(theirs)
 
 
 async def test_a_stop_word_ends_the_answer(engine: CompatibleEngine, model: Model) -> None:

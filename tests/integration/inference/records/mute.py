@@ -9,6 +9,8 @@ class MuteProxy(Proxy):
     """While `mute`, the server hears the client, and the client hears nothing."""
 
     mute = False
+    word = b""
+    """What the client says just before the proxy turns mute by itself; nothing where empty."""
 
     async def __aenter__(self) -> "MuteProxy":
         await super().__aenter__()
@@ -17,6 +19,8 @@ class MuteProxy(Proxy):
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bool) -> None:
         try:
             while data := await reader.read(65_536):
+                if said and self.word and self.word in data:
+                    self.mute = True
                 if said or not self.mute:
                     writer.write(data)
                     await writer.drain()

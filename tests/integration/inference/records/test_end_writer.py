@@ -1,12 +1,14 @@
 """Ends in groups: each is recorded once and said once, whatever becomes of the connection."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from penstock_common.contracts.generation import CancelGeneration, GenerateText, Tokens
+from penstock_common.ids import uuid7
 from penstock_common.sealing import Sealer
 from penstock_inference.adapters.generations import Cancellations
 from tests.conftest import Start
@@ -207,4 +209,13 @@ async def test_database_killed_and_restarted_loses_no_end(
         await asyncio.to_thread(server.start)
         assert all(await asyncio.wait_for(ending, 30))
         assert await store.rows(TOTALS) == [(100, 100)]
+        assert not store.records.stalled
+
+
+async def test_a_frozen_process_takes_no_freeze_for_an_outage(store: Store) -> None:
+    """Whoever wakes answers what waits, instead of refusing it."""
+    assert await store.records.read(uuid7()) is None
+    time.sleep(3.0)
+    for _ in range(5):
+        await asyncio.sleep(0)
         assert not store.records.stalled

@@ -3,15 +3,18 @@
 import json
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock_common.contracts.generation import Tokens
 from penstock_common.errors import PenstockError
 from penstock_inference.adapters.engines.sim.engine import SimulatedEngine
 from penstock_inference.adapters.engines.sim.text import digest, sentences
+from penstock_inference.domain.continuing import Prefix
 from penstock_inference.domain.errors import (
     ContextTooLong,
     EngineCut,
@@ -202,3 +205,29 @@ async def test_it_makes_no_vectors(sim: SimulatedEngine) -> None:
     """It says who does."""
     with pytest.raises(EngineRefused, match="local/all-minilm-l6-v2"):
         await sim.embed(a_call(a_sim(), input="a"))
+
+
+@pytest.mark.parametrize("limit", [20, None])
+async def test_a_beginning_is_continued(limit: int | None, sim: SimulatedEngine) -> None:
+    """Wherever it ends: the rest of the very answer, whose counts add up to those of the uncut one."""
+    whole = await heard(sim, a_call(a_sim(), seed=2, max_tokens=limit))
+    for cut in (1, 7, len(whole.text) - 3, len(whole.text)):
+        begun = whole.text[:cut]
+        call = a_call(a_sim(), seed=2, max_tokens=limit)
+        rest = await heard(sim, replace(call, prefix=Prefix(begun, count_tokens(begun))))
+        assert (begun + rest.text, rest.finish) == (whole.text, whole.finish)
+        assert sum_of(rest.used[0]) == sum_of(whole.used[0])
+        assert rest.used[0].prompt == whole.used[0].prompt + whole.used[0].completion - rest.used[0].completion
+
+
+async def test_a_beginning_that_it_would_not_have_said_is_followed_by_everything(sim: SimulatedEngine) -> None:
+    """As a model would, it goes on in its own words."""
+    whole = await heard(sim, a_call(a_sim(), seed=2))
+    rest = await heard(sim, replace(a_call(a_sim(), seed=2), prefix=Prefix("Once upon a time", 4)))
+    assert rest.text == whole.text
+    assert rest.used[0].prompt == whole.used[0].prompt + 4
+
+
+def sum_of(tokens: Tokens) -> int:
+    """Prompt and completion."""
+    return tokens.prompt + tokens.completion

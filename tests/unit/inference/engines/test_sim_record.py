@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock_inference.adapters.engines.sim.engine import SimulatedEngine
+from penstock_inference.domain.continuing import Prefix
 from penstock_inference.domain.errors import EngineCut, EngineFailed
 from tests.support.engine_calls import Heard, a_call, a_sim, heard
 
@@ -55,6 +57,24 @@ async def test_a_call_is_opened_counted_and_closed(sim: SimulatedEngine) -> None
             "at": 0,
         }
         assert (mine[-1]["prompt_tokens"], mine[-1]["completion_tokens"]) == (used.prompt, used.completion)
+
+
+async def test_what_is_continued_counts_as_handed_out(sim: SimulatedEngine) -> None:
+    """The file of a continued answer says what the whole of it costs, and how much of that was there before."""
+    call = a_call(a_sim(), seed=5)
+    whole = (await heard(sim, call)).used[0]
+    begun = (await heard(sim, a_call(a_sim(), seed=5, max_tokens=6))).text
+    await heard(sim, replace(call, prefix=Prefix(begun, 6)))
+    opened, *counts, closed = last_call(sim)
+    assert (opened["prompt_tokens"], opened["continued_tokens"]) == (whole.prompt, 6)
+    assert (closed["prompt_tokens"], closed["completion_tokens"]) == (whole.prompt, whole.completion)
+    assert all(count["completion_tokens"] > 6 for count in counts)
+
+
+def last_call(sim: SimulatedEngine) -> list[dict[str, Any]]:
+    """The lines of the latest call."""
+    every = lines(sim)
+    return every[max(at for at, line in enumerate(every) if line["event"] == "open") :]
 
 
 async def test_tokens_are_announced_before_they_leave(sim: SimulatedEngine) -> None:

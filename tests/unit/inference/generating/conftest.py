@@ -9,11 +9,13 @@ import pytest
 
 from penstock_common.contracts.generation import GenerateText
 from penstock_common.sealing import Sealer
+from penstock_inference.domain.catalogue import Model
 from penstock_inference.generating.generator import Generator
 from penstock_inference.generating.lease import Lease
 from penstock_inference.generating.registry import Registry
 from penstock_inference.generating.run import RunPorts
 from tests.support.generation_fakes import (
+    MODEL,
     Audience,
     FlatRate,
     MemoryRecords,
@@ -37,10 +39,13 @@ class World:
     unrecorded_after: float = 30.0
     beat_seconds: float = 2.0
     held_seconds: float = 30.0
+    model: Model = MODEL
     clock: MovedClock = field(default_factory=MovedClock)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     audience: Audience = field(default_factory=Audience)
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
+    gone: set[str] = field(default_factory=set)
+    """Api processes that are silent."""
     registry: Registry = field(default_factory=lambda: Registry(PROCESS, check_seconds=0.01))
 
     def __post_init__(self) -> None:
@@ -57,7 +62,7 @@ class World:
         return Generator(
             process=PROCESS,
             engines=self.engine,
-            models=OneModel(),
+            models=OneModel(self.model),
             records=self.records,
             listeners=self.audience,
             tokenizer=FlatRate(),
@@ -65,6 +70,7 @@ class World:
             sealer=self.sealer,
             shared=self.shared,
             clock=self.clock,
+            is_gone=lambda process: process in self.gone,
             unrecorded_after=self.unrecorded_after,
         )
 

@@ -14,6 +14,7 @@ from penstock_common.contracts.generation import (
     Tokens,
 )
 from penstock_common.contracts.stream import Delta, Ended, Failure, Frame
+from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.delivery import HandBack
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, Used
 from tests.support.generation_fakes import API, Row
@@ -96,8 +97,40 @@ async def test_loser_tells_the_winners_end_and_books_its_cost(world: World) -> N
     assert world.records.ends == []
 
 
+async def test_loser_keeps_the_command_for_an_attempt_that_runs(world: World) -> None:
+    """The row is claimed and has no end: whoever claimed it may have handed it back, and an ack would lose it."""
+    world.engine.script = list(ANSWER)
+    command = held(world)
+    world.records.rows[command.request_id] = Row(2, "running")
+    with pytest.raises(HandBack):
+        await world.answer(command)
+    assert [(end.attempt, end.tokens) for end in world.records.costs] == [(1, USED.tokens)]
+    assert world.audience.ends() == []
+
+
+async def test_take_over_outlives_a_database_that_is_away_for_a_moment(world: World, monkeypatch: Any) -> None:
+    """Between the claim and the engine: the client has a part of the answer, and must not hear of it."""
+    command = held(world)
+
+    async def away(_: object) -> bool:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(world.records, "is_cancelled", away)
+    with pytest.raises(HandBack):
+        await world.answer(command, redelivered=True)
+    assert (world.audience.frames(), world.records.ends) == ([], [])
+
+
+async def test_frozen_api_process_is_no_client_that_left(world: World) -> None:
+    """It answers nobody, and was heard a moment ago."""
+    world.engine.script = list(ANSWER)
+    await world.answer(world.command(), redelivered=True)
+    assert world.outcomes == ["succeeded"]
+
+
 async def test_client_that_left_before_the_take_over_costs_no_engine_call(world: World) -> None:
-    """Nobody holds the request open, and it was not to be continued."""
+    """Its api process is gone, nobody else holds the request open, and it was not to be continued."""
+    world.gone.add(API)
     await world.answer(world.command(), redelivered=True)
     assert (world.outcomes, world.engine.calls) == (["cancelled"], [])
     assert world.records.ends[0].decisions[0].reason == "client_left"

@@ -1,12 +1,14 @@
 """An engine's answer from its bytes: streamed, or whole."""
 
+import contextlib
 from collections.abc import Iterator
 
 import msgspec
 
 from penstock_common.errors import PenstockError
-from penstock_inference.adapters.engines.chunks import Completion, Message, decode_completion, is_given, tokens_of
-from penstock_inference.adapters.engines.failures import failure_in
+from penstock_inference.adapters.engines.chunks import Completion, Message, decode_completion, tokens_of
+from penstock_inference.adapters.engines.failures import failure_told
+from penstock_inference.adapters.engines.halves import replaced
 from penstock_inference.adapters.engines.reading import AnswerReader
 from penstock_inference.adapters.engines.sse import SseParser, SseTooLarge
 from penstock_inference.domain.errors import EngineCut, EngineGarbled
@@ -14,12 +16,16 @@ from penstock_inference.ports import EngineEvent, WholeAnswer
 
 DONE = b"[DONE]"
 
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 
 class AnswerStream:
     """One streamed answer."""
 
-    def __init__(self, choices: int, request: str) -> None:
+    def __init__(self, choices: int, request: str, members: dict[str, msgspec.Raw] | None = None) -> None:
         self.is_over = False
+        self._members = members
+        """Where all members of the chunks are kept, the last of each; nowhere if None."""
         self.failure: PenstockError | None = None
         """What went wrong after the events of the last feed."""
         self._reader = AnswerReader(choices, request)
@@ -36,12 +42,27 @@ class AnswerStream:
         events: list[EngineEvent] = []
         try:
             for payload in self._payloads(data):
-                events += self._reader.end() if self.is_over else self._reader.read(payload)
+                events += self._reader.end() if self.is_over else self._read(payload)
             if not data and not self.is_over:
                 self._end_of_body()
+        except EngineGarbled as error:
+            self._unreadable(error, at_end=not data)
         except PenstockError as error:
             self.failure = error
         return events
+
+    def _read(self, payload: bytes) -> list[EngineEvent]:
+        if self._members is not None:
+            with contextlib.suppress(msgspec.MsgspecError):
+                self._members |= _members(payload)
+        return self._reader.read(payload)
+
+    def _unreadable(self, error: EngineGarbled, *, at_end: bool) -> None:
+        """Whatever follows a complete answer, it is complete; half an event at the end of the body is a cut."""
+        if self.is_complete:
+            self.is_over = True
+        else:
+            self.failure = EngineCut() if at_end and self._is_stream and not self.is_over else error
 
     def _payloads(self, data: bytes) -> Iterator[bytes]:
         try:
@@ -50,8 +71,10 @@ class AnswerStream:
             raise EngineGarbled("the model's engine sent a line of more than 8 MB") from error
         for payload in payloads:
             self._is_stream = True
-            self.is_over = payload.strip() == DONE
-            yield payload
+            said = payload.strip()
+            self.is_over = said == DONE
+            if said:
+                yield payload
             if self.is_over:
                 return
 
@@ -65,23 +88,32 @@ class AnswerStream:
 
 def unstreamed(body: bytes) -> PenstockError:
     """What a JSON body means where a stream was asked for."""
-    completion = completion_in(body)
-    if is_given(completion.error):
-        return failure_in(completion.error, completion.error_type)
+    if failure := failure_told(completion_in(body), body):
+        return failure
     return EngineGarbled("the model's engine answered with one object where a stream was asked for")
 
 
 def whole_answer(body: bytes) -> WholeAnswer:
     """An unstreamed answer. Raises what the engine says went wrong, or EngineGarbled."""
+    body = with_whole_characters(body)
     completion = completion_in(body)
-    if is_given(completion.error):
-        raise failure_in(completion.error, completion.error_type)
+    if failure := failure_told(completion, body):
+        raise failure
     choices = [(choice, choice.message) for choice in completion.choices or () if choice.message is not None]
     if not choices:
         raise EngineGarbled("the model's engine answered without any choice")
     text = "".join(part for _, message in choices for part in texts(message))
     finish = {choice.index: choice.finish_reason or "stop" for choice, _ in choices}
     return WholeAnswer(body, tokens_of(completion.usage, bool(text)), finish, text)
+
+
+def with_whole_characters(body: bytes) -> bytes:
+    """A body that reads as it is, unless it holds halves of surrogate pairs, which no text may."""
+    try:
+        decode_completion(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return replaced(body)
+    return body
 
 
 def completion_in(body: bytes) -> Completion:

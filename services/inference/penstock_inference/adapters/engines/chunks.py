@@ -63,6 +63,7 @@ class Completion(msgspec.Struct):
 
     choices: list[Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw(NULL)
+    object: Any = None
     error: msgspec.Raw = msgspec.Raw(NULL)
     error_type: str | None = None
 

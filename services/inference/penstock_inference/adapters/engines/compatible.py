@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import aiohttp
@@ -14,16 +15,18 @@ import structlog
 
 from penstock_common.clock import Clock
 from penstock_inference.adapters.engines.answers import AnswerStream, unstreamed, whole_answer
+from penstock_inference.adapters.engines.assembled import Assembly
 from penstock_inference.adapters.engines.embedded import embedded
 from penstock_inference.adapters.engines.failures import failure_of
-from penstock_inference.adapters.engines.session import Connection, EngineTimes, translated
+from penstock_inference.adapters.engines.session import CUT, Connection, EngineTimes, ended_with_connection, translated
+from penstock_inference.adapters.engines.unrepeated import Unrepeated
 from penstock_inference.adapters.engines.watch import Watch
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.domain.catalogue import Model
 from penstock_inference.domain.dialects import DIALECTS, embeddings_request, engine_request
 from penstock_inference.domain.embeddings import KNOWN_DIMENSIONS, wanted
-from penstock_inference.domain.errors import EngineCut, EngineKeyRefused
-from penstock_inference.ports import EngineCall, EngineEvent, WholeAnswer
+from penstock_inference.domain.errors import EngineCut, EngineGarbled, EngineKeyRefused, readable
+from penstock_inference.ports import EngineCall, EngineEvent, Used, WholeAnswer
 
 log = structlog.get_logger()
 
@@ -45,18 +48,23 @@ class CompatibleEngine:
     clock: Clock
     times: EngineTimes
 
-    async def stream(self, call: EngineCall) -> AsyncGenerator[list[EngineEvent], None]:
+    def stream(self, call: EngineCall) -> AsyncGenerator[list[EngineEvent], None]:
         """Events as the engine sends them."""
-        watch = self._watch(call)
+        return self._events(call, answer_to(call), self._watch(call))
+
+    async def _events(
+        self, call: EngineCall, answer: AnswerStream, watch: Watch
+    ) -> AsyncGenerator[list[EngineEvent], None]:
         watch.await_first_token()
         async with self._answer(call, watch, *chat(call, streamed=True)) as response:
             if response.content_type == "application/json":
                 raise unstreamed(await watch.read_all(response.content, ERROR_BYTES))
-            answer = AnswerStream(call.body.get("n") or 1, call.request_id.hex[:20])
+            unrepeated = Unrepeated(call.prefix.text)
             while not answer.is_over:
                 data = await watch.read(response.content, complete=answer.is_complete)
-                if events := answer.feed(data):
-                    watch.progressed(complete=answer.is_complete)
+                if events := unrepeated.of(answer.feed(data)):
+                    if not all(isinstance(event, Used) for event in events):
+                        watch.progressed(complete=answer.is_complete)
                     yield events
                 if answer.failure:
                     raise answer.failure
@@ -64,9 +72,23 @@ class CompatibleEngine:
 
     async def complete(self, call: EngineCall) -> WholeAnswer:
         """The whole answer."""
+        if DIALECTS[call.model.dialect].looks_when_writing:
+            return await self._assembled(call)
         watch = self._watch(call)
         async with self._answer(call, watch, *chat(call, streamed=False)) as response:
             return whole_answer(await watch.read_all(response.content, WHOLE_BYTES))
+
+    async def _assembled(self, call: EngineCall) -> WholeAnswer:
+        """The whole answer, streamed: it may take until the deadline, and leaving it ends the engine's call at once."""
+        assembly, members = Assembly(), dict[str, msgspec.Raw]()
+        patient = EngineTimes(self.times.connect, first_token=inf, between_tokens=inf)
+        async with aclosing(self._events(call, answer_to(call, members), self._watch(call, patient))) as stream:
+            async for events in stream:
+                assembly.take(events)
+        answer = assembly.answer(members)
+        if len(answer.body) > WHOLE_BYTES:
+            raise EngineGarbled(f"the model's engine answered with more than {WHOLE_BYTES >> 20} MB")
+        return answer
 
     async def embed(self, call: EngineCall) -> WholeAnswer:
         """The vectors of the request's inputs."""
@@ -83,8 +105,8 @@ class CompatibleEngine:
         """Close the session and its connections."""
         await self.session.close()
 
-    def _watch(self, call: EngineCall) -> Watch:
-        return Watch(self.times, (call.deadline - self.clock.now()).total_seconds())
+    def _watch(self, call: EngineCall, times: EngineTimes | None = None) -> Watch:
+        return Watch(times or self.times, (call.deadline - self.clock.now()).total_seconds())
 
     @asynccontextmanager
     async def _answer(
@@ -96,7 +118,9 @@ class CompatibleEngine:
         try:
             if response.status != 200:
                 await self._refused(response, watch, call.model)
-            yield response
+            must_be_plain(response.headers.get("content-encoding", ""))
+            with ended_with_connection(response):
+                yield response
         finally:
             response.close()
 
@@ -121,7 +145,7 @@ class CompatibleEngine:
                     raise
 
     async def _refused(self, response: aiohttp.ClientResponse, watch: Watch, model: Model) -> None:
-        body = await watch.read_all(response.content, ERROR_BYTES)
+        body = await watch.read_some(response.content, ERROR_BYTES)
         error = failure_of(response.status, response.headers, body)
         log.warning("engine.refused", model=model.name, status=response.status, code=error.code)
         raise error
@@ -141,8 +165,19 @@ def chat(call: EngineCall, *, streamed: bool) -> tuple[str, dict[str, Any]]:
     """(path, body) of a chat completion."""
     model = call.model
     return "chat/completions", engine_request(
-        call.body, DIALECTS[model.dialect], name_at_engine(model), streamed=streamed
+        call.body, DIALECTS[model.dialect], name_at_engine(model), streamed=streamed, prefix=call.prefix
     )
+
+
+def answer_to(call: EngineCall, members: dict[str, msgspec.Raw] | None = None) -> AnswerStream:
+    """What reads the answer to a call; `members` as it says."""
+    return AnswerStream(call.body.get("n") or 1, call.request_id.hex[:20], members)
+
+
+def must_be_plain(encoding: str) -> None:
+    """Raise EngineGarbled for a body that came compressed, unasked."""
+    if encoding.strip().lower() not in ("", "identity"):
+        raise EngineGarbled(f"the model's engine compressed its answer ({readable(encoding)}), although asked not to")
 
 
 def name_at_engine(model: Model) -> str:
@@ -151,7 +186,8 @@ def name_at_engine(model: Model) -> str:
 
 
 async def drained(content: aiohttp.StreamReader) -> None:
-    """Wait a moment for the end of the body; whoever sends on after the end of the answer is not read."""
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+    """Wait a moment for the end of the body; who sends more than blank lines after the answer is not read."""
+    with contextlib.suppress(TimeoutError, *CUT):
         async with asyncio.timeout(DRAIN_SECONDS):
-            await content.readany()
+            while (data := await content.readany()) and not data.strip():
+                continue

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from penstock_common.errors import PenstockError
+from penstock_inference.adapters.engines.chunks import Completion, is_given
 from penstock_inference.domain.errors import (
     ContextTooLong,
     EngineFailed,
@@ -20,6 +21,7 @@ from penstock_inference.domain.errors import (
 )
 
 DEFAULT_WAIT, LONGEST_WAIT = 5.0, 3600.0  # seconds
+STATUS = re.compile(r"[45]\d\d", re.ASCII)
 SECONDS = re.compile(r"\d{1,9}(\.\d{1,3})?", re.ASCII)
 TOO_LONG = ("context_length_exceeded", "maximum context length", "exceed_context_size", "context window")
 
@@ -56,10 +58,10 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes) -> Penstock
 
 def failure_in(error: msgspec.Raw | bytes, kind: str | None = None) -> PenstockError:
     """The error that an error object inside of a 200 stands for."""
-    said = said_of(msgspec.json.decode(error), kind or "")
+    said = said_in(b'{"error":' + bytes(error) + b"}", kind or "")
     if said.is_too_long:
         return ContextTooLong(shown("finds the prompt too long", said))
-    if said.code.isdigit() and int(said.code) >= 400:
+    if STATUS.fullmatch(said.code):
         return failure_of(int(said.code), {}, b'{"error":' + bytes(error) + b"}")
     words = f"{said.code} {said.kind}".lower()
     if "rate_limit" in words or "overloaded" in words:
@@ -67,6 +69,13 @@ def failure_in(error: msgspec.Raw | bytes, kind: str | None = None) -> PenstockE
     if "invalid_request" in words or "validation" in words:
         return EngineRefused(shown("refused the request", said))
     return EngineFailed(shown("failed", said))
+
+
+def failure_told(completion: Completion, data: bytes) -> PenstockError | None:
+    """What an object says went wrong that should be a completion: in its `error`, or as an error itself (vLLM)."""
+    if is_given(completion.error):
+        return failure_in(completion.error, completion.error_type)
+    return failure_in(data) if completion.object == "error" else None
 
 
 def refusal(status: int, said: Said) -> PenstockError:
@@ -78,7 +87,7 @@ def refusal(status: int, said: Said) -> PenstockError:
     return EngineRefused(shown(f"refused the request (HTTP {status})", said))
 
 
-def said_in(body: bytes) -> Said:
+def said_in(body: bytes, kind: str = "") -> Said:
     """What an error's body says; nothing where it is not JSON."""
     try:
         found = msgspec.json.decode(body)
@@ -88,7 +97,7 @@ def said_in(body: bytes) -> Said:
         return Said()
     # FastAPI's {"detail"}, vLLM's and TGI's top-level fields, OpenAI's {"error": {…}}
     nested = found.get("error") or found.get("detail") or found
-    return said_of(nested, str(found.get("error_type") or ""))
+    return said_of(nested, str(found.get("error_type") or kind))
 
 
 def said_of(found: Any, kind: str) -> Said:

@@ -16,7 +16,8 @@ from penstock_inference.adapters.engines.chunks import (
     is_given,
     tokens_of,
 )
-from penstock_inference.adapters.engines.failures import failure_in
+from penstock_inference.adapters.engines.failures import failure_told
+from penstock_inference.adapters.engines.halves import Halves, marked
 from penstock_inference.domain.errors import EngineGarbled, readable
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used
 
@@ -92,6 +93,7 @@ class AnswerReader:
         self._seen: set[int] = set()
         self._characters = 0
         self._request = request
+        self._halves = Halves()
 
     @property
     def is_complete(self) -> bool:
@@ -105,18 +107,25 @@ class AnswerReader:
 
     def read(self, data: bytes) -> list[EngineEvent]:
         """The events of one chunk. Raises what the engine says went wrong, or EngineGarbled."""
-        try:
-            chunk = decode_completion(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise EngineGarbled(f"the model's engine sent an unreadable chunk: {readable(str(error))}") from error
-        if is_given(chunk.error):
-            raise failure_in(chunk.error, chunk.error_type)
+        chunk, has_halves = self._decoded(data)
+        if failure := failure_told(chunk, data):
+            raise failure
         events: list[EngineEvent] = []
         for choice in chunk.choices or ():
-            events += self._choice(choice)
+            events += self._choice(choice, has_halves or bool(self._halves))
         if is_given(chunk.usage):
             events += self._usage(chunk)
         return events
+
+    def _decoded(self, data: bytes) -> tuple[Completion, bool]:
+        """A chunk, and whether halves of surrogate pairs are marked in it."""
+        try:
+            try:
+                return decode_completion(data), False
+            except msgspec.DecodeError:
+                return decode_completion(marked(data)), True
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise EngineGarbled(f"the model's engine sent an unreadable chunk: {readable(str(error))}") from error
 
     def end(self) -> list[EngineEvent]:
         """What an explicit end means for choices that were begun and never finished."""
@@ -131,7 +140,7 @@ class AnswerReader:
         self.used = tokens
         return [Used(tokens)]
 
-    def _choice(self, choice: Choice) -> list[EngineEvent]:
+    def _choice(self, choice: Choice, has_halves: bool) -> list[EngineEvent]:
         index = choice.index
         if not 0 <= index < MOST_CHOICES:
             raise EngineGarbled("the model's engine sent a choice with an impossible index")
@@ -143,6 +152,8 @@ class AnswerReader:
             for part in delta.tool_calls or ():
                 events += self._tool_calls(index).take(part)
         self._bound(events)
+        if has_halves:
+            events = list(self._halves.joined(events))
         if choice.finish_reason:
             events += self._finish(index, choice.finish_reason)
         return events
@@ -163,7 +174,7 @@ class AnswerReader:
         if choice in self.finished:
             return []
         self.finished.add(choice)
-        return [*self._tool_calls(choice).settle(), Finished(choice, reason)]
+        return [*self._halves.left(choice), *self._tool_calls(choice).settle(), Finished(choice, reason)]
 
     def _bound(self, events: list[EngineEvent]) -> None:
         self._characters += sum(len(event.text) for event in events if isinstance(event, TextDelta))

@@ -1,5 +1,6 @@
 """The HTTP session to engines: pooled, bounded in time, blind to the machine's proxy settings."""
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterator
@@ -17,6 +18,12 @@ from penstock_inference.domain.errors import (
     EngineUnreachable,
 )
 
+CUT = (
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ClientOSError,
+    RuntimeError,  # so aiohttp says that somebody reads from a closed connection
+)
 KEEP_ALIVE_SECONDS = 4.0  # below uvicorn's and llama.cpp's 5 s, so that they don't close what is about to be used
 
 
@@ -57,6 +64,40 @@ class GuardedResolver(AbstractResolver):
         await self._inner.close()
 
 
+class CleanRequest(aiohttp.ClientRequest):
+    """Goes out on a clean connection only.
+
+    What came on a kept one since its last answer would be taken for the answer to this request.
+    """
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Send it. Raises ServerDisconnectedError where the connection is of no use."""
+        if conn.protocol is None or conn.protocol.should_close:
+            raise aiohttp.ServerDisconnectedError
+        return await super().send(conn)
+
+
+@contextmanager
+def ended_with_connection(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Have a body end when its connection does: over bytes that are no HTTP, aiohttp closes it and tells no reader."""
+    connection, content = response.connection, response.content
+    protocol = None if connection is None else connection.protocol
+    closed = None if protocol is None else protocol.closed
+
+    def end(closed: "asyncio.Future[None]") -> None:
+        error = closed.exception()
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError(str(error or "the connection was closed")))
+
+    if closed is not None:
+        closed.add_done_callback(end)
+    try:
+        yield
+    finally:
+        if closed is not None:
+            closed.remove_done_callback(end)
+
+
 def make_session(times: EngineTimes) -> aiohttp.ClientSession:
     """A session without cookies, proxies and a limit of connections. To be made inside of a running loop."""
     return aiohttp.ClientSession(
@@ -68,6 +109,7 @@ def make_session(times: EngineTimes) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
         trace_configs=[_noting_kept()],
+        request_class=CleanRequest,
     )
 
 
@@ -90,7 +132,7 @@ def translated(times: EngineTimes) -> Iterator[None]:
         raise EngineTimedOut(f"the model's engine did not take the connection within {times.connect:g} s") from error
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
         raise EngineUnreachable from error
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientOSError) as error:
+    except CUT as error:
         raise EngineCut("the model's engine closed the connection before its answer was complete") from error
     except aiohttp.ClientError as error:
         raise EngineGarbled("the model's engine does not speak HTTP as it should") from error

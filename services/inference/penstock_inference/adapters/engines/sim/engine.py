@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from penstock_common.clock import Clock
 from penstock_inference.adapters.engines.sim.record import BLOCK, Entry, Record
-from penstock_inference.adapters.engines.sim.script import Mishap, Script, canonical_messages, script_for
+from penstock_inference.adapters.engines.sim.script import Mishap, Script, canonical_messages, continuing, script_for
 from penstock_inference.adapters.engines.sim.wire import Step, endings, steps, whole
 from penstock_inference.domain.errors import (
     ContextTooLong,
@@ -34,8 +34,10 @@ class SimulatedEngine:
 
     async def stream(self, call: EngineCall) -> AsyncGenerator[list[EngineEvent], None]:
         """Tokens in blocks, or one by one at the speed of the model."""
-        script = await self._script(call)
-        entry = self.record.open(call, script.prompt_tokens)
+        script = whole_script = await self._script(call)
+        if call.prefix.text:
+            script = continuing(whole_script, call.prefix.text)
+        entry = self.record.open(call, whole_script.prompt_tokens, script.prompt_tokens - whole_script.prompt_tokens)
         handed = 0
         try:
             async for tokens, events in self._paced(call, script, entry):

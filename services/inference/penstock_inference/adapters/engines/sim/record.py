@@ -21,9 +21,9 @@ class Record:
         self.path = folder / f"{os.getpid()}-{time.time_ns() // 1_000_000}.jsonl"
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
 
-    def open(self, call: EngineCall, prompt_tokens: int) -> "Entry":
-        """Begin a call."""
-        entry = Entry(self, call, prompt_tokens)
+    def open(self, call: EngineCall, prompt_tokens: int, continued: int = 0) -> "Entry":
+        """Begin a call; the tokens of a beginning that it continues count as handed out."""
+        entry = Entry(self, call, prompt_tokens, continued)
         self.write(entry.opening())
         return entry
 
@@ -44,10 +44,10 @@ class Record:
 class Entry:
     """One call."""
 
-    __slots__ = ("_head", "_model", "_prompt", "_record")
+    __slots__ = ("_continued", "_head", "_model", "_prompt", "_record")
 
-    def __init__(self, record: Record, call: EngineCall, prompt_tokens: int) -> None:
-        self._record, self._model, self._prompt = record, call.model.name, prompt_tokens
+    def __init__(self, record: Record, call: EngineCall, prompt_tokens: int, continued: int = 0) -> None:
+        self._record, self._model, self._prompt, self._continued = record, call.model.name, prompt_tokens, continued
         self._head = f'"request_id":"{call.request_id}","attempt":{call.attempt}'
 
     def count(self, completion_tokens: int) -> None:
@@ -60,13 +60,14 @@ class Entry:
 
     def opening(self) -> str:
         """The first line of a call."""
-        model = f'"model":"{self._model}","prompt_tokens":{self._prompt}'
+        model = f'"model":"{self._model}","prompt_tokens":{self._prompt},"continued_tokens":{self._continued}'
         return f'{{"event":"open",{self._head},{model},"at":{time.time():.3f}}}\n'
 
     def counting(self, tokens: int) -> str:
         """A line that announces tokens."""
-        return f'{{"event":"count",{self._head},"completion_tokens":{tokens}}}\n'
+        return f'{{"event":"count",{self._head},"completion_tokens":{self._continued + tokens}}}\n'
 
     def closing(self, tokens: int) -> str:
         """The last line of a call."""
-        return f'{{"event":"close",{self._head},"prompt_tokens":{self._prompt},"completion_tokens":{tokens}}}\n'
+        counts = f'"prompt_tokens":{self._prompt},"completion_tokens":{self._continued + tokens}'
+        return f'{{"event":"close",{self._head},{counts}}}\n'

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -89,6 +89,24 @@ def script_for(body: dict[str, Any], model: str, canonical: bytes) -> Script:
     replies = [reply_of(body, choice, digest(base, bytes([choice])), order) for choice in range(body.get("n") or 1)]
     mishap = MISHAPS[(base[0] if seed is None else seed) % len(MISHAPS)] if model == "flaky" else Mishap.NONE
     return Script(count_prompt(body), replies, mishap, bool(body.get("logprobs")))
+
+
+def continuing(script: Script, prefix: str) -> Script:
+    """What is left of an answer of one choice after its beginning, which counts as prompt as other engines do it.
+
+    A beginning that it would never have said is followed by the whole answer.
+    """
+    (reply,) = script.replies
+    text = "".join(reply.pieces)
+    if not text.startswith(prefix):
+        return replace(script, prompt_tokens=script.prompt_tokens + count_tokens(prefix))
+    left, said = list(reply.pieces), len(prefix)
+    while left and said >= len(left[0]):
+        said -= len(left.pop(0))
+    if said:
+        left[0] = left[0][said:]
+    prompt_tokens = script.prompt_tokens + len(reply.pieces) - len(left)
+    return replace(script, prompt_tokens=prompt_tokens, replies=[replace(reply, pieces=left)])
 
 
 def canonical_messages(body: dict[str, Any]) -> bytes:
