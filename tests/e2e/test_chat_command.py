@@ -73,10 +73,13 @@ def test_ctrl_c_stops_the_answer(platform: Platform) -> None:
     before = totals(platform)
     chat = chatting(platform, "--model", "sim/slow", f"sim: say {RIVERS * 10}")
     assert chat.stdout
-    chat.stdout.read(20)
+    assert chat.stderr
+    first = chat.stdout.read(20)
     chat.send_signal(signal.SIGINT)
     stopped = time.monotonic()
     assert chat.wait(20) == 130
+    assert (RIVERS * 10).startswith(first + chat.stdout.read())
+    assert "(stopped, finish_reason: cancelled)" in chat.stderr.read()
     while (now := totals(platform))[0] == before[0]:
         assert time.monotonic() - stopped < 15, "the generation goes on"
         time.sleep(0.2)

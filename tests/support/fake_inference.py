@@ -17,7 +17,7 @@ from penstock_common.contracts.generation import (
     ReadGeneration,
     Tokens,
 )
-from penstock_common.contracts.stream import Delta, Ended, Failure, Frame, Whole, pack
+from penstock_common.contracts.stream import Delta, Ended, Failure, Frame, Whole, channel_key, pack
 from penstock_common.messaging.connect import make_bus
 from penstock_common.messaging.delivery import Delivery
 from penstock_common.messaging.envelope import opened
@@ -60,6 +60,23 @@ def whole_answer(text: str = "".join(TEXT)) -> list[Frame]:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     body = {"id": "engine-1", "object": "chat.completion", "created": 1, "model": "upstream", "choices": [choice]}
     return [Whole(1, json.dumps(body).encode()), ended({})]
+
+
+def asked_for(frames: Sequence[Frame], attach: AttachGeneration) -> list[Frame]:
+    """What an owner sends: everything, or of each text what is lacking and as much as there is room for in all."""
+    if not attach.most:
+        return list(frames)
+    found: list[Frame] = []
+    left = attach.most
+    for frame in frames:
+        if isinstance(frame, Delta):
+            start = max(attach.offsets.get(channel_key(frame.choice, frame.channel), 0) - frame.offset, 0)
+            text = frame.text[start : start + left]
+            left -= len(text)
+            found.append(Delta(frame.attempt, frame.choice, frame.channel, frame.offset + start, text))
+        elif left:
+            found.append(frame)
+    return found
 
 
 class Call:
@@ -131,7 +148,7 @@ class FakeInference:
         attach = decode(AttachGeneration, body)
         self.attaches.append(attach)
         if self.attached:
-            self.bus.send(attach.reply_to, str(attach.request_id), pack(self.attached))
+            self.bus.send(attach.reply_to, str(attach.request_id), pack(asked_for(self.attached, attach)))
 
     async def _cancel(self, body: bytes) -> None:
         self.cancels.append(decode(CancelGeneration, body))

@@ -1,22 +1,32 @@
 """What a generation needs from outside, in memory. `MemoryRecords` passes the suite of the real records."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
+from penstock_common.contracts.base import Decision
 from penstock_common.contracts.catalogue import Price
-from penstock_common.contracts.generation import GenerateText, Measure, OnDisconnect, Tokens
+from penstock_common.contracts.generation import (
+    About,
+    GenerateText,
+    GenerationState,
+    Measure,
+    OnDisconnect,
+    Tokens,
+)
 from penstock_common.contracts.stream import Delta, Ended, Frame, Whole
-from penstock_common.errors import DatabaseUnavailable
+from penstock_common.errors import BusUnavailable, DatabaseUnavailable
 from penstock_common.ids import uuid7
 from penstock_common.messaging.ports import Bus
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_inference.domain.catalogue import Model
 from penstock_inference.domain.ending import End, request_key
+from penstock_inference.domain.output import Output
+from penstock_inference.domain.takeover import Held
 from penstock_inference.generating.ports import Recorded
 from penstock_inference.ports import Engine, EngineCall, EngineEvent, WholeAnswer
 
@@ -81,6 +91,27 @@ class Row:
     outcome: str
     owner: str = ""
     frames: list[Frame] = field(default_factory=list)
+    command: GenerateText | None = field(default=None, compare=False)
+    end: End | None = field(default=None, compare=False)
+    claims: list[Decision] = field(default_factory=list, compare=False)
+
+    def state(self, request_id: UUID) -> GenerationState:
+        """What is told of it."""
+        command, end = self.command, self.end
+        given = command.decisions if command else []
+        return GenerationState(
+            request_id=request_id,
+            outcome=self.outcome,
+            attempt=self.attempt,
+            about=About.of(command) if command else None,
+            tokens=end.tokens if end else None,
+            error_code=end.failure.code if end and end.failure else "",
+            started_at=end.started_at if end else None,
+            first_token_at=end.first_token_at if end else None,
+            ended_at=end.ended_at if end else None,
+            decisions=[*self.claims, *given, *end.decisions] if end else [*given, *self.claims],
+            is_kept=bool(self.frames),
+        )
 
 
 class MemoryRecords:
@@ -114,31 +145,37 @@ class MemoryRecords:
         row = self.rows.get(end.command.request_id)
         if row and (row.outcome != "running" or row.attempt > end.attempt):
             return False
-        self.rows[end.command.request_id] = Row(end.attempt, end.outcome.value, frames=list(end.frames))
+        claims = row.claims if row else []
+        self.rows[end.command.request_id] = Row(
+            end.attempt, end.outcome.value, frames=list(end.frames), command=end.command, end=end, claims=claims
+        )
         self.ends.append(end)
         return True
 
     async def claim(self, command: GenerateText, process: str) -> int | None:
         """The next attempt's number, unless the request ended."""
         self._answer()
-        row = self.rows.setdefault(command.request_id, Row(1, "running"))
+        row = self.rows.setdefault(command.request_id, Row(1, "running", command=command))
         if row.outcome != "running":
             return None
         self.lost.append((command.request_id, row.attempt))
         row.attempt, row.owner = row.attempt + 1, process
+        row.claims.append(Decision("claim", f"attempt {row.attempt}", process))
         return row.attempt
 
     async def confirm(self, command: GenerateText, attempt: int, process: str) -> bool:
         """Whether nobody claimed since."""
         self._answer()
-        row = self.rows.setdefault(command.request_id, Row(attempt, "running", process))
+        row = self.rows.setdefault(command.request_id, Row(attempt, "running", process, command=command))
         return row.outcome == "running" and row.attempt == attempt
 
-    async def read(self, request_id: UUID) -> Recorded | None:
+    async def read(self, request_id: UUID, *, with_answer: bool = True) -> Recorded | None:
         """The row."""
         self._answer()
         row = self.rows.get(request_id)
-        return Recorded(row.attempt, row.outcome, row.frames) if row else None
+        if row is None:
+            return None
+        return Recorded(row.state(request_id), row.frames if with_answer else [])
 
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a test marked it."""
@@ -166,6 +203,18 @@ class Audience:
         """Requests that another process runs."""
         self.waiting: set[UUID] = set()
         """Requests that an api process holds open."""
+        self.holds: dict[UUID, Held] = {}
+        """What an api process has of an answer."""
+        self.away = False
+        """Whether nobody can be asked."""
+        self.asked: list[UUID] = []
+        """Requests that somebody was asked for."""
+        self.taken_over: list[tuple[UUID, int]] = []
+        """(request, attempt) that were announced."""
+        self.on_taken_over: Callable[[UUID], None] = lambda _: None
+        self.answering = asyncio.Event()
+        """Cleared where questions wait for an answer."""
+        self.answering.set()
 
     def send(self, process: str, request_id: UUID, frames: list[Frame]) -> bool:
         """Keep the frames."""
@@ -175,11 +224,24 @@ class Audience:
 
     async def anyone_waits(self, request_id: UUID) -> bool:
         """As a test said."""
+        self.asked.append(request_id)
+        await self.answering.wait()
         return request_id in self.waiting
+
+    async def held(self, request_id: UUID) -> Held | None:
+        """As a test said; whoever only waits has nothing yet."""
+        if self.away:
+            raise BusUnavailable
+        return self.holds.get(request_id) or (Held(Output()) if request_id in self.waiting else None)
 
     async def owner_lives(self, request_id: UUID) -> bool:
         """As a test said."""
         return request_id in self.owners
+
+    async def took_over(self, request_id: UUID, attempt: int) -> None:
+        """Keep it."""
+        self.taken_over.append((request_id, attempt))
+        self.on_taken_over(request_id)
 
     def frames(self, process: str = API) -> list[Frame]:
         """All that a process was told."""
@@ -259,12 +321,15 @@ class ScriptedEngine:
         return self
 
 
+@dataclass(frozen=True, slots=True)
 class OneModel:
     """A catalogue of one model."""
 
+    model: Model = MODEL
+
     def resolve(self, name: str) -> Model | None:
         """The model, by its name."""
-        return MODEL if name == MODEL.name else None
+        return self.model if name == self.model.name else None
 
 
 class FlatRate:

@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from penstock_common.messaging.connect import apply_topology
-from penstock_common.service import patiently
+from penstock_common.service import begin
 from penstock_inference.app import App
 from penstock_inference.settings import Settings
 from tests.support.databases import Databases
 
 
-@asynccontextmanager
-async def inference_process(databases: Databases, bus_url: str, folder: Path, **more: Any) -> AsyncIterator[App]:
-    """An inference service that works; the keyring is `folder/keyring`; `more` are settings of its own."""
-    await apply_topology(bus_url)
+def make_inference(database_url: str, bus_url: str, folder: Path, **more: Any) -> App:
+    """An inference service that was not begun; the keyring is `folder/keyring`; `more` are settings of its own."""
     settings = Settings.model_validate(
         {
             "bus": {"url": bus_url},
-            "database": {"url": databases.services["inference"]},
+            "database": {"url": database_url},
             "http": {"port": 0},
             "keyring": {"path": folder / "keyring"},
             "secrets": {"path": folder / "secrets"},
@@ -28,9 +26,15 @@ async def inference_process(databases: Databases, bus_url: str, folder: Path, **
             **more,
         }
     )
-    app = App(settings)
-    await patiently(app.connect)
-    await app.start()
+    return App(settings)
+
+
+@asynccontextmanager
+async def inference_process(databases: Databases, bus_url: str, folder: Path, **more: Any) -> AsyncIterator[App]:
+    """An inference service that works, as `make_inference` makes it."""
+    await apply_topology(bus_url)
+    app = make_inference(databases.services["inference"], bus_url, folder, **more)
+    await begin(app)
     try:
         yield app
     finally:

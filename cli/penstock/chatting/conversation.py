@@ -13,12 +13,12 @@ import httpx
 from penstock.chatting.answer import Answer
 from penstock.platform.errors import PlatformError
 
-FEWEST, MOST = 20, 200  # new characters that a flaky connection brings
+FEWEST, MOST = 4, 14  # lines that a flaky connection brings; an event has three, and the shortest answer five events
 HELP = "Ctrl-C stops an answer, Ctrl-D ends the conversation."
 
 
 def cuts_at_random() -> int:
-    """After how many new characters a flaky connection is cut."""
+    """After how many lines a flaky connection is cut, mostly in the middle of an event."""
     return random.randint(FEWEST, MOST)  # noqa: S311 (no secret)
 
 
@@ -53,7 +53,9 @@ class Conversation:
             for piece in answer.pieces():
                 show(piece)
         except KeyboardInterrupt:
-            answer.stop()
+            for piece in answer.stop():
+                show(piece)
+            print(f"\n(stopped, finish_reason: {answer.finish_reason})", file=sys.stderr)
             raise
         finally:
             if answer.text:
@@ -74,7 +76,7 @@ class Conversation:
         try:
             answer = self.ask(prompt, show)
         except KeyboardInterrupt:
-            print("\n(stopped)")
+            return
         except PlatformError as error:
             print(f"\npenstock: {error}", file=sys.stderr)
         else:
@@ -95,5 +97,5 @@ def harmless(text: str) -> str:
 
 def tell_cuts(answer: Answer) -> None:
     """Say how often the connection was lost, if it was."""
-    if cuts := answer.connections - 1:
-        print(f"({cuts} connection(s) cut, nothing lost)", file=sys.stderr)
+    if answer.cuts:
+        print(f"({answer.cuts} connection(s) cut, nothing lost)", file=sys.stderr)

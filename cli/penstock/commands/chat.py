@@ -63,7 +63,7 @@ def _once(conversation: "Conversation", prompt: str, *, as_json: bool) -> None:
         "text": answer.text,
         "finish_reason": answer.finish_reason,
         "usage": answer.usage,
-        "request_id": answer.request_id,
-        "cuts": answer.connections - 1,
+        "request_id": answer.stream.request_id,
+        "cuts": answer.cuts,
     }
     print(json.dumps(told, ensure_ascii=False))

@@ -89,9 +89,12 @@ def compare(ended: Ended, calls: Mapping[int, Sequence[Attempt]]) -> Iterator[Di
     """Exact for a whole answer that the engine measured and closed, bounded for everything else.
 
     A bus that crashed forgets its deliveries: an attempt may have called the engine twice, and one of its calls counts.
+    An answer that was cut costs what was delivered, and that may come from an attempt before the last one.
     """
-    charged = calls.get(ended.attempt)
-    if charged is None:
+    charged = calls.get(ended.attempt, ())
+    if ended.outcome != "succeeded":
+        charged = [call for attempt, made in calls.items() if attempt <= ended.attempt for call in made]
+    if not charged:
         if ended.simulated and ended.prompt + ended.completion:
             said = f"attempt {ended.attempt} is charged {ended.prompt} + {ended.completion} tokens"
             yield Difference(ended.request_id, "engine_unknown", f"{said}; the engine does not know it")

@@ -1,4 +1,4 @@
-"""An answer stays whole whatever becomes of its connections; what asks again says it is the same request."""
+"""An answer stays whole whatever becomes of its connections; who reads on says where."""
 
 import json
 from collections import deque
@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock.chatting import answer as answering
-from penstock.chatting.answer import Answer, AnswerDiffers, AnswerFailed
-from penstock.chatting.conversation import MOST, Conversation, chat_model, cuts_at_random, harmless
+from penstock.chatting import stream as streaming
+from penstock.chatting.answer import Answer, AnswerFailed
+from penstock.chatting.conversation import Conversation, chat_model, cuts_at_random, harmless
 from penstock.client import ApiRefused
 from penstock.platform.errors import PlatformError
 
@@ -22,25 +22,51 @@ WORDS = [f"word{number} " for number in range(40)]
 WHOLE = "".join(WORDS)
 
 
-def event(payload: Any) -> bytes:
+def event(payload: Any, id_: str = "1:end") -> bytes:
     """One event of a stream."""
-    return b"data: " + (payload if isinstance(payload, bytes) else json.dumps(payload).encode()) + b"\n\n"
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return b"id: %s\ndata: %s\n\n" % (id_.encode(), data)
 
 
-def piece(text: str, finish: str | None = None) -> bytes:
+def piece(text: str, finish: str | None = None, id_: str = "1:end") -> bytes:
     """A chunk with some text."""
-    return event({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]})
+    return event({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}, id_)
 
 
-END = piece("", "stop") + event({"choices": [], "usage": {"completion_tokens": 40}}) + event(b"[DONE]")
+def whole(start: int = 0, end: int = len(WORDS)) -> list[bytes]:
+    """Pieces of the answer; the id of each says how many words its reader has."""
+    return [piece(word, id_=f"1:{number}") for number, word in enumerate(WORDS[start:end], start + 1)]
+
+
+ENDS = [piece("", "stop"), event({"choices": [], "usage": {"completion_tokens": 40}}), event(b"[DONE]")]
+END = b"".join(ENDS)
+
+
+@dataclass
+class Asked:
+    """What a client sent."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def after(self) -> str | None:
+        """Where it wants to read on."""
+        return self.headers.get("last-event-id")
 
 
 @dataclass
 class Edge:
-    """A server that gives the answers it was told to give, in order; the last one again and again."""
+    """A server that gives the answers it was told to give, in order; the last one again and again. 0 is no answer."""
 
     answers: deque[tuple[int, Sequence[bytes]]]
-    asked: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        """Method and path of each request."""
+        return [asked.line for asked in self.asked]
 
 
 @contextmanager
@@ -49,10 +75,13 @@ def serving(*answers: tuple[int, Sequence[bytes]]) -> Iterator[tuple[httpx.Clien
     edge = Edge(deque(answers))
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            edge.asked.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            edge.asked.append(Asked(f"{self.command} {self.path}", headers, body))
             status, pieces = edge.answers[0] if len(edge.answers) == 1 else edge.answers.popleft()
+            if not status:
+                return
             self.send_response(status)
             self.send_header("x-request-id", "r-1")
             self.end_headers()
@@ -62,6 +91,8 @@ def serving(*answers: tuple[int, Sequence[bytes]]) -> Iterator[tuple[httpx.Clien
                     self.wfile.flush()
             except (BrokenPipeError, ConnectionResetError):
                 return
+
+        do_POST = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:
             """Keep quiet."""
@@ -79,8 +110,8 @@ def serving(*answers: tuple[int, Sequence[bytes]]) -> Iterator[tuple[httpx.Clien
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for half a minute."""
-    monkeypatch.setattr(answering, "PAUSE", 0.01)
-    monkeypatch.setattr(answering, "PATIENCE", 0.5)
+    monkeypatch.setattr(streaming, "PAUSE", 0.01)
+    monkeypatch.setattr(streaming, "PATIENCE", 0.5)
 
 
 def asked(client: httpx.Client) -> Answer:
@@ -88,28 +119,37 @@ def asked(client: httpx.Client) -> Answer:
     return Answer(client, "m", [{"role": "user", "content": "Hello"}])
 
 
-def whole(count: int = len(WORDS)) -> list[bytes]:
-    """The first pieces of the answer."""
-    return [piece(word) for word in WORDS[:count]]
+POST, GET, DELETE = "POST /v1/chat/completions", "GET /api/v1/inference/r-1/stream", "DELETE /api/v1/inference/r-1"
 
 
-def test_a_stream_that_breaks_off_is_asked_for_again() -> None:
-    """By the same name and the same bytes; what was told is not told twice, and an error on the way is waited out."""
-    answers = [(200, whole(7)), (200, whole(3)), (503, [b"{}"]), (200, whole(20)), (200, [*whole(), END])]
+def test_a_stream_that_breaks_off_is_read_on() -> None:
+    """After the last event that came whole; an error on the way is waited out."""
+    answers = [(200, whole(0, 7)), (200, [*whole(7, 9), b"id: 1:10\ndata: {"]), (503, [b"{}"]), (200, [*whole(9), END])]
     with serving(*answers) as (client, edge):
         answer = asked(client)
         assert "".join(answer.pieces()) == WHOLE == answer.text
-    assert (answer.finish_reason, answer.usage, answer.connections) == ("stop", {"completion_tokens": 40}, 5)
-    assert len({headers["idempotency-key"] for headers, _ in edge.asked}) == 1
-    assert len({body for _, body in edge.asked}) == 1
-    assert {headers["x-penstock-on-disconnect"] for headers, _ in edge.asked} == {"continue"}
+    assert (answer.finish_reason, answer.usage, answer.cuts) == ("stop", {"completion_tokens": 40}, 3)
+    assert edge.lines == [POST, GET, GET, GET]
+    assert [asked.after for asked in edge.asked] == [None, "1:7", "1:9", "1:9"]
+    assert edge.asked[0].headers["x-penstock-on-disconnect"] == "continue"
 
 
-def test_pieces_may_be_cut_elsewhere_when_they_come_again() -> None:
-    """Only the text counts."""
-    again = [piece(WHOLE[start : start + 11]) for start in range(0, len(WHOLE), 11)]
-    with serving((200, whole(7)), (200, [*again, END])) as (client, _):
+def test_an_answer_that_was_read_to_its_end_is_not_read_again() -> None:
+    """Only its end mark was lost."""
+    with serving((200, whole()), (204, [])) as (client, edge):
         assert "".join(asked(client).pieces()) == WHOLE
+    assert edge.lines == [POST, GET]
+
+
+def test_a_request_without_an_id_is_asked_for_again_by_its_name() -> None:
+    """Where nobody knows the id, either: whoever took the request died before it could tell."""
+    answers: list[tuple[int, list[bytes]]] = [(0, []), (200, []), (404, [b"{}"]), (200, [*whole(), END])]
+    with serving(*answers) as (client, edge):
+        assert "".join(asked(client).pieces()) == WHOLE
+    assert edge.lines == [POST, POST, GET, POST]
+    names = [asked.headers.get("idempotency-key") for asked in edge.asked]
+    assert len({*names, None}) == 2
+    assert len({asked.body for asked in edge.asked if asked.line == POST}) == 1
 
 
 def test_any_character_may_stand_in_a_text() -> None:
@@ -122,33 +162,19 @@ def test_any_character_may_stand_in_a_text() -> None:
 
 
 def test_a_flaky_connection_gets_on() -> None:
-    """Each connection brings something new, so it ends; a cut may fall into the middle of a piece."""
-    with serving((200, [*whole(), END])) as (client, edge):
-        answer = asked(client)
-        answer.cuts_after = cuts_at_random
+    """Each connection brings an event at least; a cut mostly falls into the middle of one."""
+    events = [*whole(), *ENDS]
+    with serving(*[(200, events[start:]) for start in range(len(events))]) as (client, edge):
+        answer = Answer(client, "m", [{"role": "user", "content": "Hello"}], cuts_after=lambda: 5)
         assert "".join(answer.pieces()) == WHOLE
-    assert len(edge.asked) == answer.connections > len(WHOLE) / MOST
-
-
-def test_a_connection_may_bring_a_single_character() -> None:
-    """The worst one that gets on."""
-    with serving((200, [*whole(3), END])) as (client, edge):
-        answer = asked(client)
-        answer.cuts_after = lambda: 1
-        assert list(answer.pieces()) == list("".join(WORDS[:3]))
-    assert len(edge.asked) == len("".join(WORDS[:3])) + 1
-
-
-def test_another_text_is_not_passed_off_as_the_rest() -> None:
-    """What was told before is not its beginning."""
-    other = [piece("something else"), END]
-    with serving((200, whole(2)), (200, other)) as (client, _), pytest.raises(AnswerDiffers):
-        list(asked(client).pieces())
+    assert [asked.after for asked in edge.asked[:4]] == [None, "1:1", "1:2", "1:3"]
+    assert answer.cuts == len(events) - 1
+    assert {cuts_at_random() for _ in range(1000)} == set(range(4, 15))
 
 
 def test_an_error_in_the_stream_is_said() -> None:
     """In the platform's words."""
-    broken = [*whole(2), event({"error": {"message": "The engine was lost.", "code": "inference.engine_cut"}})]
+    broken = [*whole(0, 2), event({"error": {"message": "The engine was lost.", "code": "inference.engine_cut"}})]
     with serving((200, broken)) as (client, edge), pytest.raises(AnswerFailed, match=r"The engine was lost\."):
         list(asked(client).pieces())
     assert len(edge.asked) == 1
@@ -163,9 +189,17 @@ def test_a_refusal_is_said_at_once(status: int) -> None:
     assert len(edge.asked) == 1
 
 
+def test_a_stream_that_can_be_read_no_more_is_given_up() -> None:
+    """With the sentence of the problem document."""
+    gone = json.dumps({"detail": "The stream can be taken up no more."}).encode()
+    with serving((200, whole(0, 2)), (410, [gone])) as (client, edge), pytest.raises(ApiRefused, match="no more"):
+        list(asked(client).pieces())
+    assert edge.lines == [POST, GET]
+
+
 def test_a_server_that_never_ends_its_stream_is_given_up() -> None:
     """After a while without anything new."""
-    with serving((200, whole(2))) as (client, _), pytest.raises(AnswerFailed, match="without its end mark"):
+    with serving((200, whole(0, 2)), (200, [])) as (client, _), pytest.raises(AnswerFailed, match="without its end"):
         list(asked(client).pieces())
 
 
@@ -178,15 +212,37 @@ def test_a_server_that_is_away_is_said_at_once() -> None:
         list(asked(gone).pieces())
 
 
-def test_a_stop_names_the_request_and_leaves() -> None:
-    """Whoever leaves last decides what becomes of it."""
-    with serving((200, [*whole(), END])) as (client, edge):
+def test_a_stop_gives_what_there_is() -> None:
+    """It names the request; the rest of the text and how it ended come after it."""
+    rest = [*whole(1, 3), piece("", "cancelled"), event(b"[DONE]")]
+    with serving((200, [*whole(), END]), (202, [b"{}"]), (200, rest)) as (client, edge):
         answer = asked(client)
         assert next(answer.pieces()) == WORDS[0]
-        answer.stop()
-    (first, body), (last, same) = edge.asked
-    assert (last["idempotency-key"], same) == (first["idempotency-key"], body)
-    assert last["x-penstock-on-disconnect"] == "cancel"
+        assert list(answer.stop()) == WORDS[1:3]
+    assert (answer.finish_reason, answer.text) == ("cancelled", "".join(WORDS[:3]))
+    assert edge.lines == [POST, DELETE, GET]
+    assert edge.asked[2].after == "1:1"
+
+
+def test_a_stop_before_the_answer_has_an_id_learns_it() -> None:
+    """The request's name finds it, or makes one that is stopped before it says much."""
+    with serving((200, []), (200, [b"{}"]), (200, [piece("", "cancelled"), event(b"[DONE]")])) as (client, edge):
+        answer = asked(client)
+        assert list(answer.stop()) == []
+    assert answer.finish_reason == "cancelled"
+    assert edge.lines == [POST, DELETE, GET]
+
+
+def test_a_stop_that_fails_says_so() -> None:
+    """The generation may go on."""
+    answers: list[tuple[int, list[bytes]]] = [(200, whole(0, 1)), (503, [b'{"detail": "Later."}']), (0, [])]
+    with serving(*answers) as (client, _):
+        answer = asked(client)
+        next(answer.pieces())
+        with pytest.raises(ApiRefused, match="Later"):
+            answer.stop()
+        with pytest.raises(AnswerFailed, match="could not be stopped"):
+            answer.stop()
 
 
 def test_a_conversation_tells_what_was_said() -> None:
@@ -196,7 +252,7 @@ def test_a_conversation_tells_what_was_said() -> None:
         conversation.ask("first", lambda _: None)
         with pytest.raises(AnswerFailed):
             conversation.ask("second", lambda _: None)
-    told = [message["content"] for message in json.loads(e.asked[1][1])["messages"]]
+    told = [message["content"] for message in json.loads(e.asked[1].body)["messages"]]
     assert told == ["Be brief.", "first", "One.", "second"]
     assert [m["content"] for m in conversation.messages] == ["Be brief.", "first", "One.", "second", "Tw"]
 

@@ -12,6 +12,7 @@ FACTS: dict[str, Any] = {
     "api_key": "psk-of-a-test",
     "models": ["sim/fast", "sim/slow"],
     "data": "/data",
+    "bus_restored": None,
     "processes": {"supervisor": [1], "api": [2, 3]},
 }
 
@@ -37,3 +38,11 @@ def test_it_says_plainly_when_answers_are_simulated(models: list[str], simulated
 def test_status_names_every_process() -> None:
     """One line a program, its own process first."""
     assert "api        2 3" in summary(FACTS)
+
+
+def test_status_tells_of_a_bus_that_was_emptied() -> None:
+    """When, and how often; nothing where it never was."""
+    restored = {"restored_at": "2026-11-21T16:00:00+00:00", "times": 2, "changes": ["create stream API"]}
+    told = summary({**FACTS, "bus_restored": restored})
+    assert "was emptied, made anew at 2026-11-21T16:00:00+00:00 (2 times since the start)" in told
+    assert "made anew" not in summary(FACTS)

@@ -1,5 +1,6 @@
 """The simulated engine's files, read line by line."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -74,6 +75,18 @@ def test_attempts_that_are_not_booked() -> None:
     ended = Ended("r", 3, "succeeded", "measured", 9, 40, simulated=True, booked=[3, 1])
     known = {n: [Attempt("r", n, 9, 40, 40, closed=True)] for n in (1, 2, 3)}
     assert [(d.kind, d.settles) for d in compare(ended, known)] == [("attempt_not_booked", True)]
+
+
+@pytest.mark.parametrize("outcome", ["partial", "cancelled"])
+def test_an_answer_that_was_cut_may_come_from_an_earlier_attempt(outcome: str) -> None:
+    """The last attempt called no engine, or said less than was delivered; a number that none produced is found."""
+    known = {1: [Attempt("r", 1, 9, 32, 64, closed=False)], 2: [Attempt("r", 2, 9, 3, 3, closed=True)]}
+    for calls in (known, {1: known[1]}):
+        cut = Ended("r", 2, outcome, "partial", 9, 40, simulated=True, booked=[1])
+        assert list(compare(cut, calls)) == []
+        assert [d.kind for d in compare(replace(cut, completion=65), calls)] == ["engine_differs"]
+    whole = Ended("r", 2, "succeeded", "estimated", 9, 40, simulated=True, booked=[1])
+    assert [d.kind for d in compare(whole, known)] == ["engine_differs"]
 
 
 def test_the_spool_hands_out_each_attempt_once(tmp_path: Path) -> None:
