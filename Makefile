@@ -1,6 +1,6 @@
 # The front door. `make help` lists what it can do; `make up` and `make test` are all that a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-compose check fmt lock bench race clean bootstrap \
+.PHONY: help up down test test-compose check fmt lock bench chaos race clean bootstrap \
   example-monitoring example-github example-handbook
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -49,6 +49,9 @@ lock: bootstrap ## resolve requirements.lock anew
 
 bench: bootstrap ## measure CPU, latency and memory beside a mock engine (needs Go)
 	@exec $(BIN)/python bench/run $(ARGS)
+
+chaos: bootstrap ## kill, freeze and restart everything under 200 streams; ARGS="--seed 7 --minutes 30 --bus nats --streams 200"
+	@exec $(BIN)/python -m tests.chaos.run $(ARGS)
 
 race: bootstrap ## measure LiteLLM beside Penstock and put the table into the README (needs Go; 8 minutes)
 	@exec $(BIN)/python bench/race $(ARGS)

@@ -101,7 +101,7 @@ def _operations(topology: Topology) -> Iterator[tuple[str, Json]]:
             yield f"{topic.owner}.answer.{topic.subject}", _operation("receive", topic) | _reply(topic, topic.reply)
         else:
             yield f"{topic.owner}.send.{topic.subject}", _operation("send", topic)
-    for consumer in topology.consumers:
+    for consumer in topology.rows:
         yield f"{consumer.name}.receive", _operation("receive", consumer.topic) | _delivery(consumer)
 
 
