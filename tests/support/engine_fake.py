@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+
+from tests.support.engine_socket import Asked, SocketEngine
 
 FORBIDDEN = {"cookie", "x-request-id", "x-forwarded-for", "openai-organization", "proxy-authorization"}
 
@@ -45,65 +45,12 @@ class Answer:
     end: End = End.DONE
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request as it came."""
+class FakeEngine(SocketEngine[Answer]):
+    """Refuses what no engine should be sent."""
 
-    path: str
-    headers: dict[str, str]
-    body: dict[str, Any]
-
-
-class FakeEngine:
-    """Gives the answers it was told to give, in order, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.connections = 0
-        self.left = asyncio.Event()
-        """Set once a client closed its connection before its answer had ended."""
-        self.port = 0
-        self._answers: deque[Answer] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def will(self, *answers: Answer) -> None:
-        """Answer the next requests so."""
-        self._answers.extend(answers)
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator["FakeEngine"]:
-        """Serve on a free port."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
-        self.connections += 1
-        try:
-            while asked := await read_request(reader):
-                self.asked.append(asked)
-                answer = refusal(asked) or self._answers.popleft()
-                if not await self._send(answer, reader, writer):
-                    return
-        except (ConnectionError, asyncio.CancelledError):
-            self.left.set()
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def answer(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; whether its connection takes another."""
+        return await self._send(refusal(asked) or self.answers.popleft(), reader, writer)
 
     async def _send(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Send an answer; False where the connection is over. A client that leaves ends it at once."""
@@ -117,17 +64,6 @@ class FakeEngine:
         if sending not in done:
             self.left.set()
         return sending in done and answer.end is End.DONE
-
-
-async def read_request(reader: asyncio.StreamReader) -> Asked | None:
-    """The next request of a connection; None at its end."""
-    try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(head[0].split(" ")[1], headers, msgspec.json.decode(body) if body else {})
 
 
 def refusal(asked: Asked) -> Answer | None:

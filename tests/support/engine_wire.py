@@ -1,16 +1,13 @@
 """An engine that sends exactly the bytes that a test names, split exactly there, and ends as it is told."""
 
 import asyncio
-import contextlib
 import socket
 import struct
-from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tests.support.engine_fake import Asked, read_request
+from tests.support.engine_socket import Asked, SocketEngine
 
 APART = 3  # turns of the loop between two pieces, so that they are read one by one
 
@@ -75,53 +72,12 @@ def whole(body: bytes, status: str = "200 OK", after: After = After.KEEP, **head
     return Wire((head(status, **given), body), after)
 
 
-class WireEngine:
-    """Gives the answers it was told to give, in order."""
+class WireEngine(SocketEngine[Wire]):
+    """Sends what it was told to send, whatever it is asked."""
 
-    def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.connections: list[int] = []
-        """For each request, on which connection it came."""
-        self.port = self._opened = 0
-        self._answers: deque[Wire] = deque()
-        self._serving: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def will(self, *answers: Wire) -> None:
-        """Answer the next requests so."""
-        self._answers.extend(answers)
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator["WireEngine"]:
-        """Serve on a free port."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._serving:
-                task.cancel()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._serving.add(task)
-        self._opened += 1
-        number = self._opened
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while asked := await read_request(reader):
-                self.asked.append(asked)
-                self.connections.append(number)
-                if not await play(self._answers.popleft(), writer):
-                    break
-        self._serving.discard(task)
-        writer.close()
+    async def answer(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Send the next answer; whether the connection takes another request."""
+        return await play(self.answers.popleft(), writer)
 
 
 async def play(wire: Wire, writer: asyncio.StreamWriter) -> bool:

@@ -72,6 +72,25 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Frame]).decode
 
 
+class LogprobToken(msgspec.Struct):
+    """The part of a logprobs entry that says which text it is about."""
+
+    token: str
+
+
+_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_token = msgspec.json.Decoder(LogprobToken).decode
+
+
+def logprobs_after(logprobs: bytes, characters: int) -> bytes:
+    """The entries of a text without its first characters, as a JSON array; empty where none is left."""
+    entries = _entries(logprobs) if logprobs else []
+    covered = 0
+    while entries and covered < characters:
+        covered += len(_token(entries.pop(0)).token)
+    return msgspec.json.encode(entries) if entries else b""
+
+
 def channel_key(choice: int, channel: str) -> str:
     """The name of a channel within an answer: `<choice>/<channel>`."""
     return f"{choice}/{channel}"

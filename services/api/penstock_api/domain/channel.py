@@ -2,24 +2,11 @@
 
 from zlib import crc32
 
-import msgspec
-
 from penstock_api.domain.errors import AnswerDiverged
 from penstock_api.domain.position import Mark, code_of
-from penstock_common.contracts.stream import Delta, ToolCall
-
-_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
+from penstock_common.contracts.stream import Delta, ToolCall, logprobs_after
 
 LOOSE_PARTS = 256  # small strings cost sixteen times their text
-
-
-class LogprobToken(msgspec.Struct):
-    """The part of a logprobs entry that says which text it is about."""
-
-    token: str
-
-
-_token = msgspec.json.Decoder(LogprobToken).decode
 
 
 class Misplaced(Exception):
@@ -164,11 +151,7 @@ class Channel:
 
 def without(delta: Delta, held: int) -> Delta:
     """A delta without its first characters, and without the logprobs of their tokens."""
-    entries = _entries(delta.logprobs) if delta.logprobs else []
-    covered = 0
-    while entries and covered < held:
-        covered += len(_token(entries.pop(0)).token)
-    logprobs = msgspec.json.encode(entries) if entries else b""
+    logprobs = logprobs_after(delta.logprobs, held)
     return Delta(delta.attempt, delta.choice, delta.channel, delta.offset + held, delta.text[held:], logprobs)
 
 

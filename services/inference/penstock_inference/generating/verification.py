@@ -4,21 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from penstock_common.contracts.stream import channel_key
+from penstock_common.contracts.stream import channel_key, logprobs_after
 from penstock_inference.domain.output import Output
 from penstock_inference.domain.takeover import AnswerDiverged
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart
-
-_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-class LogprobToken(msgspec.Struct):
-    """The part of a logprobs entry that says which text it is about."""
-
-    token: str
-
-
-_token = msgspec.json.Decoder(LogprobToken).decode
 
 
 class Verification:
@@ -87,9 +76,5 @@ class Verification:
 
 def without_beginning(delta: TextDelta, characters: int) -> TextDelta:
     """A delta without its first characters, and without the logprobs of their tokens."""
-    entries = _entries(delta.logprobs) if delta.logprobs else []
-    covered = 0
-    while entries and covered < characters:
-        covered += len(_token(entries.pop(0)).token)
-    logprobs = msgspec.json.encode(entries) if entries else b""
+    logprobs = logprobs_after(delta.logprobs, characters)
     return msgspec.structs.replace(delta, text=delta.text[characters:], logprobs=logprobs)

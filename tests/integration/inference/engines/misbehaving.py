@@ -151,7 +151,7 @@ class Rig:
         """The next request is answered, on the same connection only where that may be."""
         end = await self.answer({})
         assert (texts_of(end.frames), end.tokens) == ({"0/content": "fine"}, MEASURED)
-        assert (self.upstream.connections[-1] == self.upstream.connections[-2]) is reused
+        assert (self.upstream.opened_on[-1] == self.upstream.opened_on[-2]) is reused
 
 
 def texts_of(frames: Iterable[Frame]) -> dict[str, str]:
