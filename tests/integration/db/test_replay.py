@@ -167,5 +167,20 @@ async def test_pages_are_followed_to_the_horizon(database: Database) -> None:
             await connection.execute(text(f"update trial.outbox set {change} where id = ({one})"))
     wanted = await column(database, f"{order} order by id desc")
     bus.sent.clear()
-    assert await Replay(database, bus, "trial").publish_again() == len(wanted) == 2 * replay.BATCH + 1
+    again = Replay(database, bus, "trial")
+    assert await again.publish_again(await again.newest()) == len(wanted) == 2 * replay.BATCH + 1
     assert bus.sent == wanted
+
+
+async def test_what_is_said_on_the_new_bus_is_not_said_again(database: Database) -> None:
+    """What is written once the word was heard can't be lost with the old bus."""
+    bus: Any = MemoryBus()
+    relay, again = Relay(database, bus, "trial"), Replay(database, bus, "trial")
+    assert await again.publish_again(await again.newest()) == 0
+    await relay.start()
+    lost = await write(database, 3)
+    newest = await again.newest()
+    await write(database, 2)
+    await until_all(database, UNPUBLISHED, set())
+    await relay.stop()
+    assert await again.publish_again(newest) == len(lost)

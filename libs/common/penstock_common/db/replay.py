@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 from sqlalchemy import text
@@ -19,16 +18,16 @@ from penstock_common.messaging.ports import Bus, Incoming, Outgoing, Subscriptio
 log = structlog.get_logger()
 
 BATCH = 256
-HORIZON = timedelta(days=1)  # before the day of the last message: what waited longer was not being handled either
+HORIZON = timedelta(days=1)  # before the day of the newest message: what waited longer was not being handled either
 SETTLE_SECONDS = 2.0  # what a relay published into the void is marked by then
 PAUSE = 1.0  # seconds
 GRACE = 2.0  # seconds
 
-NEWEST = "select max(day) from {schema}.outbox where published_at is not null"
+NEWEST = "select day, id from {schema}.outbox order by day desc, id desc limit 1"
 PAGE = f"""
 select day, id, subject, stream, message_id, headers, body from {{schema}}.outbox
-where published_at is not null and day >= :oldest and (day, id) < (:day, :id)
-order by day desc, id desc limit {BATCH}
+where published_at is not null and day >= :oldest and (day, id) <= (:day, :id)
+order by day desc, id desc limit {BATCH + 1}
 """
 
 
@@ -60,21 +59,22 @@ class Replay:
             await self._subscription.stop()
         await self._delivery.inflight.drain(GRACE)
 
-    async def publish_again(self) -> int:
-        """Publish the newest first, as the oldest were most likely handled; returns how many.
+    async def newest(self) -> Any:
+        """The place of the newest row: what is written after it goes to the new bus. None where there is none."""
+        async with self._database.reading() as connection:
+            return (await connection.execute(self._newest)).one_or_none()
+
+    async def publish_again(self, newest: Any) -> int:
+        """Publish, from this place backwards, as the oldest were most likely handled; returns how many.
 
         Raises BusUnavailable, DatabaseUnavailable: the next attempt begins from the newest.
         """
-        async with self._database.reading() as connection:
-            newest = await connection.scalar(self._newest)
-        count, cursor = 0, {"day": date.max, "id": UUID(int=2**128 - 1)}
-        while newest:
-            rows = await self._rows({**cursor, "oldest": newest - HORIZON})
-            await asyncio.gather(*(self._bus.publish(outgoing_of(row)) for row in rows))
-            count += len(rows)
-            if len(rows) < BATCH:
-                break
-            cursor = {"day": rows[-1].day, "id": rows[-1].id}
+        count, cursor = 0, newest
+        while cursor:
+            rows = await self._rows({"day": cursor.day, "id": cursor.id, "oldest": newest.day - HORIZON})
+            await asyncio.gather(*(self._bus.publish(outgoing_of(row)) for row in rows[:BATCH]))
+            count += len(rows[:BATCH])
+            cursor = rows[BATCH] if len(rows) > BATCH else None
         return count
 
     async def _rows(self, given: dict[str, object]) -> list[Any]:
@@ -96,8 +96,9 @@ class Replay:
 
     async def _on_bus_rebuilt(self, message: Incoming) -> None:
         event = opened(message, BusRebuilt)
+        newest = await self.newest()
         await asyncio.sleep(SETTLE_SECONDS)
-        count = await self.publish_again()
+        count = await self.publish_again(newest)
         log.info("outbox.replayed", service=self._database.schema, count=count, lost_at=event.rebuilt_at.isoformat())
 
 
