@@ -29,11 +29,22 @@ class PenstockError(Exception):
     code: ClassVar[str]
     fault: ClassVar[Fault]
     retry_after: float = 5.0  # seconds
+    internal: ClassVar[bool] = False
+    """Whether its message may name servers and statements, and is for operators alone."""
 
     def __init__(self, message: str = "", **context: object) -> None:
         super().__init__(message or self.code)
-        self.message = message or (self.__doc__ or self.code).strip().splitlines()[0]
+        self.message = message or self._sentence
         self.context = context
+
+    @property
+    def public(self) -> str:
+        """What clients are told."""
+        return self._sentence if self.internal else self.message
+
+    @property
+    def _sentence(self) -> str:
+        return (self.__doc__ or self.code).strip().splitlines()[0]
 
 
 class ContractViolated(PenstockError):
@@ -55,6 +66,7 @@ class BusUnavailable(PenstockError):
 
     code = "common.bus_unavailable"
     fault = Fault.UNAVAILABLE
+    internal = True
 
 
 class MessageTooLarge(PenstockError):
@@ -83,6 +95,7 @@ class DatabaseUnavailable(PenstockError):
 
     code = "common.database_unavailable"
     fault = Fault.UNAVAILABLE
+    internal = True
 
 
 class SchemaMissing(PenstockError):

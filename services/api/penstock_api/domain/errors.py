@@ -143,7 +143,7 @@ def failure_of(error: BaseException) -> Failure:
     if not isinstance(error, PenstockError):
         return CRASHED
     retry_after = error.retry_after if error.fault.passes else 0.0
-    return Failure(error.code, error.fault.value, error.message, retry_after)
+    return Failure(error.code, error.fault.value, error.public, retry_after)
 
 
 def param_of(error: BaseException) -> str | None:

@@ -141,7 +141,7 @@ def failure_of(error: BaseException) -> Failure:
     """What the client is told of an error: of our own errors their code and sentence, of others nothing."""
     known = error if isinstance(error, PenstockError) else Crashed()
     retry_after = known.retry_after if known.fault.passes else 0.0
-    return Failure(known.code, known.fault.value, known.message, retry_after)
+    return Failure(known.code, known.fault.value, known.public, retry_after)
 
 
 def outcome_of(error: BaseException, produced: bool) -> Outcome:
