@@ -20,7 +20,7 @@ from tests.support.generation_fakes import a_sealer
 from tests.unit.inference.generating.conftest import World
 
 PATIENT = EngineTimes(connect=20.0, first_token=20.0, between_tokens=20.0)
-HASTY = EngineTimes(connect=20.0, first_token=0.4, between_tokens=0.4)
+HASTY = EngineTimes(connect=20.0, first_token=1.0, between_tokens=1.0)
 
 
 @pytest.fixture

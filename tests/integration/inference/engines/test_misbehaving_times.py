@@ -24,12 +24,12 @@ from tests.support.engine_fake import DONE, chunk, event, usage_chunk
 from tests.support.engine_wire import After, Wire, head, sent, whole
 
 LATE, EXPIRED = "inference.engine_timeout", "inference.deadline_passed"
-SOON, LATER = 1.9, 4.5
+SOON, LATER = 4.0, 8.0
 """Seconds: for one short patience, and for the two in which an answer or a refusal may be brought to its end."""
 SLOW: dict[str, Any] = {"hasty": True, "within": SOON}
-NO_TOKEN: dict[str, Any] = SLOW | {"says": "no first token within 0.4 s"}
-SILENT: dict[str, Any] = SLOW | {"says": "nothing for 0.4 s"}
-UNTIL: dict[str, Any] = {"left": 0.6, "within": SOON, "says": "deadline passed"}
+NO_TOKEN: dict[str, Any] = SLOW | {"says": "no first token within 1 s"}
+SILENT: dict[str, Any] = SLOW | {"says": "nothing for 1 s"}
+UNTIL: dict[str, Any] = {"left": 1.5, "within": SOON, "says": "deadline passed"}
 BUSY = head("503 Service Unavailable", content_type="text/plain", content_length="900")
 HALF = Wire((head(content_type="application/json", content_length="99"), b'{"error"'), After.HANG)
 
@@ -63,7 +63,7 @@ TABLE = (
     failed("past the deadline, no head", Wire((), After.HANG), EXPIRED, outcome=Outcome.EXPIRED, **UNTIL),
     partial("past the deadline, unfinished", sent(HEL, after=After.HANG), EXPIRED, **UNTIL),
     partial(
-        "past the deadline, in full flow", on(*again(event(chunk(content="Hel")), 0.35)), EXPIRED, "HelHel", **UNTIL
+        "past the deadline, in full flow", on(*again(event(chunk(content="Hel")), 1.0)), EXPIRED, "HelHel", **UNTIL
     ),
     good("slow, but each piece in time", sent(ROLE, 0.3, HEL, 0.3, LO, 0.3, STOP, 0.3, DONE), hasty=True),
     good("no mark of the end", sent(*HELLO, after=After.HANG), within=LATER, clean=False),
@@ -71,7 +71,7 @@ TABLE = (
     good("comments after the mark", on(*HELLO, DONE, *again(b": wait\n\n")), within=SOON, clean=False),
     good("comments in place of the mark", on(*HELLO, *again(b": wait\n\n")), within=LATER, clean=False),
     good("counts after counts", on(*HELLO, *again(COUNTS)), tokens=MEASURED, within=LATER, clean=False),
-    good("counts late", sent(*HELLO, 0.5, COUNTS, DONE), tokens=MEASURED, hasty=True),
+    good("counts late", sent(*HELLO, 0.6, COUNTS, DONE), tokens=MEASURED, hasty=True),
     failed("a refusal that is not explained", Wire((BUSY,), After.HANG), "inference.engine_failed", within=LATER),
     failed("a refusal in drops", Wire((BUSY, b"x", 0.05), After.REPEAT), "inference.engine_failed", within=LATER),
     failed("half an error object", HALF, LATE, **NO_TOKEN),
