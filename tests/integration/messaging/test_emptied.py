@@ -33,8 +33,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
 LANES = (ON_PLACED, ON_PAID, ON_PACKED, ON_RETURNED)
 SINGLE = pytest.mark.parametrize("lane", [ON_PLACED, ON_PAID], ids=["faststream", "plain"])
-PICK_UP = 2.5
+PICK_UP = 6.0
 """Seconds until a process receives from what was made anew."""
+PATIENCE = 20.0
+"""Seconds that a server may take which starts on a busy machine."""
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ async def test_an_emptied_bus_is_made_anew_and_work_goes_on(rig: Rig, how: str, 
     await until(lambda: len(rig.seen("done")) == len(LANES))
     await (rig.side.wipe(SHOP) if how == "deleted" else rig.side.lose())
     back = time.monotonic()
-    await until(lambda: restored, LOOK_EVERY + 3)
+    await until(lambda: restored, LOOK_EVERY + PATIENCE)
     made = time.monotonic()
     ids = [await rig.send(lane.topic) for lane in LANES]
     await until(lambda: set(ids) <= set(rig.seen("done")))
@@ -87,7 +89,7 @@ async def test_publishing_to_an_emptied_bus_fails_soon(rig: Rig) -> None:
     began = time.monotonic()
     with pytest.raises(BusUnavailable, match="penstock topology apply"):
         await rig.bus.publish(envelop(Refund(id="r1"), REFUND))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     await rig.apply()
     await rig.bus.publish(message)
 
@@ -106,7 +108,7 @@ async def test_a_word_for_a_lost_delivery_settles_nothing_else(rig: Rig, lane: C
     await asyncio.sleep(0.5)
     assert holder.pid
     os.kill(holder.pid, signal.SIGKILL)
-    await until(lambda: rig.seen("start").count(new) == 2, 10)
+    await until(lambda: rig.seen("start").count(new) == 2, PATIENCE)
 
 
 async def test_what_was_open_is_open_again_once_the_topology_is(rig: Rig, restored: list[Sequence[str]]) -> None:
@@ -123,7 +125,7 @@ async def test_what_was_open_is_open_again_once_the_topology_is(rig: Rig, restor
     await other.listen(SAID, listener)
     await other.answer(FIND, answer)
     await rig.side.lose()
-    await until(lambda: restored, LOOK_EVERY + 3)
+    await until(lambda: restored, LOOK_EVERY + PATIENCE)
 
     async def told() -> bool:
         with contextlib.suppress(BusUnavailable):
@@ -132,6 +134,6 @@ async def test_what_was_open_is_open_again_once_the_topology_is(rig: Rig, restor
             return await rig.bus.query(FIND, b"?", timeout=0.5) == b"?"
         return False
 
-    took = await until_async(told, 5)
-    await until(lambda: bool(heard and frames), 5)
+    took = await until_async(told, PATIENCE)
+    await until(lambda: bool(heard and frames), PATIENCE)
     print(f"{rig.side.server.kind.name}: told again after {took:.1f} s")
