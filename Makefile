@@ -9,10 +9,6 @@ MEMBERS := libs/common services/api services/inference services/billing services
 PACKAGES := penstock-common penstock-api penstock-inference penstock-billing \
   penstock-worker penstock-scheduler penstock-indexer penstock
 
-# A loaded machine runs out of a test's patience now and then: such a test runs once more and the summary counts it.
-# An assertion that fails is never asked again.
-PATIENCE := --reruns 1 --only-rerun "^(asyncio\.|builtins\.)?TimeoutError" --only-rerun "Timeout .*pytest-timeout"
-
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,7 +22,7 @@ down: bootstrap ## stop the platform
 	@exec $(BIN)/penstock down $(ARGS)
 
 test: bootstrap ## run every test on real servers; options in ARGS="-k name"
-	@exec $(BIN)/pytest -n 2 --dist loadgroup --timeout 300 $(PATIENCE) $(ARGS)
+	@exec $(BIN)/pytest -n 2 --dist loadgroup --timeout 300 $(ARGS)
 
 test-compose: bootstrap ## build the images and run the stack in containers, on both buses (Docker, or podman as root)
 	@exec $(BIN)/pytest --timeout 1800 tests/compose/stack.py $(ARGS)
