@@ -16,7 +16,7 @@ from tests.support.llama_build import llama_program
 
 Start = Callable[[servers.Server], servers.Server]
 KEEPER = pytest.StashKey[Keeper]()
-BESIDE_SERVERS = ("tests/integration/", "tests/e2e/")
+BESIDE_SERVERS = ("tests/integration/", "tests/e2e/", "tests/chaos/test_slice")
 """Tests in which time passes outside of this process: a busy machine may fail one that is right."""
 
 
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     items.sort(key=is_late)
     for item in items:
-        if item.nodeid.startswith(BESIDE_SERVERS):  # once more, and the summary names it; never in chaos and units
+        if item.nodeid.startswith(BESIDE_SERVERS):  # once more, and the summary names it; `make chaos` never does
             item.add_marker(pytest.mark.flaky(reruns=1))
     if any(map(is_late, items)) and not config.option.collectonly:
         begin_ahead("llama")
