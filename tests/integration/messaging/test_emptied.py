@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from penstock_common.errors import BusUnavailable
+from penstock_common.errors import BusUnavailable, NoAnswer
 from penstock_common.messaging.connect import keep_topology
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.rebuilding import LOOK_EVERY
@@ -128,7 +128,7 @@ async def test_what_was_open_is_open_again_once_the_topology_is(rig: Rig, restor
     await until(lambda: restored, LOOK_EVERY + PATIENCE)
 
     async def told() -> bool:
-        with contextlib.suppress(BusUnavailable):
+        with contextlib.suppress(BusUnavailable, NoAnswer):
             await rig.bus.broadcast(SAID, b"hello")
             rig.bus.send("api-1", "k", b"frame")
             return await rig.bus.query(FIND, b"?", timeout=0.5) == b"?"
