@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,13 +88,11 @@ class GenerationLookup:
             return known
         async with self.database.transaction() as tx:
             tx.publish(CancelGeneration(request_id=request_id, tenant=tenant, reason="its owner stopped it"))
-        try:
+        with suppress(TimeoutError, NoAnswer, BusUnavailable):  # the stop is kept: its outcome is told later
             async with asyncio.timeout(STOP_SECONDS):
                 while not known.has_ended:
                     await asyncio.sleep(STOP_POLL)
                     known = await self._recorded(request_id) or known
-        except (TimeoutError, NoAnswer, BusUnavailable):
-            pass  # the stop is kept; its outcome is told to whoever asks later
         return known
 
     async def _known(self, request_id: UUID) -> Known | None:

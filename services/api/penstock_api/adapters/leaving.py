@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Container
 from uuid import UUID
 
+from penstock_api.adapters.asking import ask_owner
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.open_generation import Request
-from penstock_common.contracts.base import encode
-from penstock_common.contracts.generation import CancelGeneration, FindRequest
+from penstock_common.contracts.generation import CancelGeneration, FindRequest, RequestFound
 from penstock_common.errors import BusUnavailable, NoAnswer
 from penstock_common.messaging.ports import Bus
-from penstock_common.topology import FIND_REQUEST
 
 HOLDER_SECONDS = 0.25  # a process that holds the request answers within this time
 
@@ -46,7 +45,7 @@ class Leaving:
     async def _held_elsewhere(self, request_id: UUID) -> bool:
         find = FindRequest(request_id=request_id, asking=self.process)
         try:
-            await self.bus.query(FIND_REQUEST, encode(find, FIND_REQUEST.wire), HOLDER_SECONDS)
+            await ask_owner(self.bus, find, RequestFound, HOLDER_SECONDS)
         except (NoAnswer, BusUnavailable):
             return False
         return True
