@@ -123,17 +123,24 @@ class Scheduler:
 
     async def said(self, contract: type[Any]) -> list[Any]:
         """The messages of a contract in the outbox, oldest first."""
-        subject = PLATFORM.topic(contract).subject
-        bodies = await self.fetch("select body from scheduler.outbox where subject = :s order by id", s=subject)
-        return [msgspec.json.decode(body, type=contract) for body in bodies]
+        return (await self._said(contract))[0]
 
     async def orders(self) -> list[tuple[datetime, UUID]]:
         """(due, run id) of the runs ordered, by time; each was told of by a fact of the same run."""
-        orders: list[StartRun] = await self.said(StartRun)
-        facts: list[TickFired] = await self.said(TickFired)
+        orders, facts = await self._said(StartRun, TickFired)
         ordered = sorted((o.due_at, o.run_id) for o in orders if o.due_at)
         assert ordered == sorted((f.due_at, f.run_id) for f in facts)
         return ordered
+
+    async def _said(self, *contracts: type[Any]) -> list[list[Any]]:
+        """The messages of each contract, as one moment of the outbox has them."""
+        subjects = {PLATFORM.topic(contract).subject: contract for contract in contracts}
+        statement = "select subject, body from scheduler.outbox where subject = any(:subjects) order by id"
+        rows = await self.fetch(statement, subjects=list(subjects))
+        found: dict[type[Any], list[Any]] = {contract: [] for contract in contracts}
+        for subject, body in rows:
+            found[subjects[subject]].append(msgspec.json.decode(body, type=subjects[subject]))
+        return list(found.values())
 
     def input_of(self, order: StartRun) -> Any:
         """What a run is given."""
