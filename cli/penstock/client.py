@@ -68,9 +68,9 @@ class Client:
         """The decoded answer. Raises ApiUnreachable, ApiRefused."""
         return self._call("GET", path, params={k: v for k, v in query.items() if v is not None})
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
         """As `get`, with a JSON body."""
-        return self._call("POST", path, json=body)
+        return self._call("POST", path, json=body, headers=headers)
 
     def put(self, path: str, body: Any) -> Any:
         """As `post`."""

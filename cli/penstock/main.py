@@ -9,12 +9,14 @@ from penstock.commands import (
     doctor,
     down,
     hooks,
+    inference,
     kb,
     keys,
     logs,
     migrate,
     models,
     reconcile,
+    restart,
     run,
     runs,
     schedules,
@@ -36,13 +38,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (
-    *(up.up, status.status, down.down, chat.chat, doctor.doctor, logs.logs),
+    *(up.up, status.status, restart.restart, down.down, chat.chat, doctor.doctor, logs.logs),
     *(usage.usage, reconcile.reconcile, migrate.migrate, run.run),
 )
 for command in COMMANDS:
     app.command()(command)
 GROUPS = {
     "hooks": hooks.app,
+    "inference": inference.app,
     "kb": kb.app,
     "keys": keys.app,
     "models": models.app,

@@ -11,7 +11,7 @@ from tests.support.platform import Platform, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
 
-LIMIT_MB = 900
+LIMIT_MB = 800
 SETTLED_SECONDS = 5.0
 SERVICES = ("api", "inference", "billing", "worker", "scheduler", "indexer")
 AGENT = '{"steps": [{"name": "a", "kind": "agent", "model": "sim/fast", "prompt": "sim: say hello"}]}'
@@ -24,7 +24,7 @@ def platform(data_folder: Path) -> Iterator[Platform]:
         yield platform
 
 
-def test_everything_idle_fits_in_900_mb(platform: Platform, tmp_path: Path) -> None:
+def test_everything_idle_fits_in_800_mb(platform: Platform, tmp_path: Path) -> None:
     """Once every part did its work: model weights, vectors, agents' library and servers are in memory, and counted."""
     (tmp_path / "water.txt").write_text("A penstock brings water to the turbines.")
     (tmp_path / "agent.json").write_text(AGENT)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
+import psutil
 import pytest
 
 from penstock.platform.leftovers import Mark, marks_of
@@ -20,7 +22,7 @@ from tests.support.platform import PENSTOCK, Platform, running
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
 
 SERVICES = {"api", "inference", "billing", "worker", "scheduler", "indexer"}
-ALL = SERVICES | {"supervisor", "nats", "postgres"}
+ALL = SERVICES | {"supervisor", "zygote", "nats", "postgres"}
 
 
 @pytest.fixture
@@ -68,6 +70,17 @@ async def test_what_up_prints_is_true(platform: Platform) -> None:
     await connection.close()
     for name in ("credentials.json", "passwords.json", "state.json"):
         assert stat.S_IMODE((platform.data / name).stat().st_mode) == 0o600
+
+
+def test_each_service_tells_its_own_metrics_only(platform: Platform) -> None:
+    """Their processes have the code of all services in memory."""
+    for service in SERVICES:
+        process = psutil.Process(platform.pids(service)[0])
+        port = next(c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+        told = {name for name in SERVICES if f"penstock_{name}_" in page}
+        assert told <= {service}, service
+        assert "penstock_outbox_published" in page
 
 
 def test_a_second_up_is_refused_in_one_sentence(platform: Platform) -> None:
@@ -131,7 +144,7 @@ async def test_given_servers_are_used_and_left_alone(data_folder: Path, nats_url
     """With --bus and --database no server is embedded, an empty database is set up, and both outlive the platform."""
     options = ["--bus", nats_url, "--database", postgres_database]
     with running(Platform(data_folder, options)) as platform:
-        assert set(platform.info["processes"]) == SERVICES | {"supervisor"}
+        assert set(platform.info["processes"]) == SERVICES | {"supervisor", "zygote"}
         assert (platform.info["bus"], platform.info["database"]) == (nats_url, postgres_database)
         assert "sim/fast" in platform.info["models"]
     connection = await asyncpg.connect(postgres_database)

@@ -43,7 +43,7 @@ class App:
         """Be ready."""
         self.ready = True
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Say so."""
         log.info("tiny.stopped")
 

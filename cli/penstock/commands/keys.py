@@ -24,11 +24,14 @@ def create(
             help="What it may do: chat, usage:read, keys:write, knowledge:read, knowledge:write, admin, *; repeatable."
         ),
     ] = None,
+    tier: Annotated[
+        str, typer.Option(help="standard or enterprise, for which slots are kept where more come than there are.")
+    ] = "standard",
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Make a key and print it; it is shown this once."""
-    wanted: dict[str, Any] = {"name": name}
+    wanted: dict[str, Any] = {"name": name, "tier": tier}
     if scope:
         wanted["scopes"] = scope
     if expires is not None:
@@ -87,9 +90,9 @@ def _show(keys: list[dict[str, Any]]) -> None:
     from rich.console import Console  # noqa: PLC0415 (as above)
     from rich.table import Column, Table  # noqa: PLC0415 (as above)
 
-    table = Table(Column("id", no_wrap=True), "begins with", "name", "scopes", "state", box=None)
+    table = Table(Column("id", no_wrap=True), "begins with", "name", "scopes", "tier", "state", box=None)
     for key in keys:
-        table.add_row(key["id"], key["prefix"], key["name"], " ".join(key["scopes"]), _state(key))
+        table.add_row(key["id"], key["prefix"], key["name"], " ".join(key["scopes"]), key["tier"], _state(key))
     Console(width=WIDTH).print(table)
 
 

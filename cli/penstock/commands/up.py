@@ -34,6 +34,9 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
     discover: Annotated[bool, typer.Option(help="Look for engines, in the environment and on this machine.")] = True,
     bus: Annotated[str | None, typer.Option(help="Use this bus: nats://… or amqp://…")] = None,
     database: Annotated[str | None, typer.Option(help="Use this database: postgresql://…")] = None,
+    processes: Annotated[
+        str, typer.Option(help="Processes of a service beyond one: api=2,inference=2", envvar="PENSTOCK_PROCESSES")
+    ] = "",
     otlp: Annotated[
         str | None, typer.Option(help="Send traces to this collector: http://127.0.0.1:4318", callback=collector)
     ] = None,
@@ -53,6 +56,13 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
     from penstock.platform.up import run_platform  # noqa: PLC0415 (as above)
 
     options = Options(
-        data=data, port=port, discover=discover, bus=bus, database=database, otlp=otlp, tools=allow_tool or ()
+        data=data,
+        port=port,
+        discover=discover,
+        bus=bus,
+        database=database,
+        processes=processes,
+        otlp=otlp,
+        tools=allow_tool or (),
     )
     run_platform(options, as_json=as_json)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from penstock.logs.entry import Entry, Story
+from penstock.platform.crew import role_of
 from penstock.platform.errors import PlatformError
 from penstock.platform.logs import FILES_KEPT
 
@@ -80,9 +81,10 @@ def logs_in(folder: Path, services: Sequence[str]) -> list[Tail]:
     there = {path.stem: path for path in sorted(folder.glob("*.log"))}
     if not there:
         raise PlatformError(f"There are no logs in {folder} yet. Start the platform: make up (or penstock up)")
-    if unknown := [name for name in services if name not in there]:
+    roles = {name: {name, role_of(name)} for name in there}
+    if unknown := [name for name in services if not any(name in known for known in roles.values())]:
         raise PlatformError(f"There is no log of {unknown[0]!r}; there are: {', '.join(there)}.")
-    return [Tail(path) for name, path in there.items() if name in services or not services]
+    return [Tail(path) for name, path in there.items() if roles[name] & set(services) or not services]
 
 
 def recent(tails: Sequence[Tail]) -> Iterator[Entry]:

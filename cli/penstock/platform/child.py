@@ -6,9 +6,9 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from penstock.platform.errors import PlatformError
-from penstock.platform.launch import GO
 from penstock.platform.leftovers import Ledger
 from penstock.platform.logs import Console, Log
 from penstock.platform.program import Program
@@ -21,6 +21,42 @@ POLL = 0.05  # seconds
 Probe = Callable[[int], Awaitable[bool]]
 
 
+class Process(Protocol):
+    """A process that was started, its standard error in its standard output."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What it prints."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+
+    async def wait(self) -> int:
+        """The exit code, or the number of the signal below zero."""
+
+
+Spawn = Callable[[Program], Awaitable[Process]]
+
+
+async def execute(program: Program) -> Process:
+    """Start the program; raises PlatformError where it can't be run."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *program.argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            **program.popen_arguments(),
+        )
+    except OSError as error:
+        raise PlatformError(f"{program.name} can't be started: {error}") from error
+
+
 class Child:
     """A process that is to run for as long as the platform does."""
 
@@ -30,18 +66,19 @@ class Child:
         log: Log,
         ledger: Ledger,
         console: Console,
+        *,
         clear: Callable[[], None] = lambda: None,
+        spawn: Spawn = execute,
     ) -> None:
         """`clear` runs before each restart, to remove what the dead process left."""
-        self.program = program
+        self.program, self.log = program, log
         self._clear = clear
-        self._log = log
         self._ledger = ledger
         self._console = console
-        self._process: asyncio.subprocess.Process | None = None
+        self._spawn = spawn
+        self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
-        self._released = False
 
     @property
     def name(self) -> str:
@@ -50,30 +87,11 @@ class Child:
 
     async def start(self) -> None:
         """Start the process; raises PlatformError where the program can't be run."""
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.program.argv,
-                stdin=asyncio.subprocess.PIPE if self.program.gated else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                **self.program.popen_arguments(),
-            )
-        except OSError as error:
-            raise PlatformError(f"{self.name} can't be started: {error}") from error
+        self._process = await self._spawn(self.program)
         with contextlib.suppress(OSError):
             self._ledger.add(self.name, self._process.pid)
         assert self._process.stdout
-        self._reader = asyncio.create_task(self._log.follow(self._process.stdout))
-        if self._released:
-            self.release()
-
-    def release(self) -> None:
-        """Let a gated program begin, now and after each restart."""
-        self._released = True
-        gate = self._process.stdin if self._process else None
-        if gate:
-            gate.write(GO)
-            gate.close()
+        self._reader = asyncio.create_task(self.log.follow(self._process.stdout))
 
     async def ready(self, probe: Probe) -> None:
         """Wait until the probe agrees; raises PlatformError with the last lines where the process ends or dawdles."""
@@ -83,24 +101,29 @@ class Child:
             if await probe(self._process.pid):
                 return
             if time.monotonic() > deadline:
-                raise PlatformError(f"{self.name} is not ready after {READY_WITHIN:.0f} s.{self._story()}")
+                raise PlatformError(f"{self.name} is not ready after {READY_WITHIN:.0f} s.{self.story()}")
             await asyncio.sleep(POLL)
         if self._reader:
             await self._reader
-        raise PlatformError(f"{self.name} ended with {_ending(self._process.returncode)}.{self._story()}")
+        raise PlatformError(f"{self.name} ended with {_ending(self._process.returncode)}.{self.story()}")
 
     def guard(self) -> None:
         """From now on start the process again whenever it dies."""
         self._guard = asyncio.create_task(self._keep_alive())
 
-    async def stop(self, grace: float) -> None:
-        """Ask the process to end, and force it after `grace` seconds."""
+    async def unguard(self) -> None:
+        """Leave it dead from now on when it dies."""
         if self._guard:
             self._guard.cancel()
             await asyncio.wait([self._guard])
+            self._guard = None
+
+    async def stop(self, grace: float, by: signal.Signals | None = None) -> None:
+        """Ask the process to end, by its stop signal or another, and force it after `grace` seconds."""
+        await self.unguard()
         if not self._process:
             return
-        self.signal(self.program.stop_signal)
+        self.signal(by or self.program.stop_signal)
         for harder in (self.program.hurry_signal, signal.SIGKILL):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), grace)
@@ -134,9 +157,10 @@ class Child:
             except PlatformError as error:
                 self._console.say("penstock", str(error))
 
-    def _story(self) -> str:
-        lines = "".join(f"\n    {line}" for line in self._log.last)
-        return f" Its last lines ({self._log.path}):{lines}" if lines else f" Its log is {self._log.path}."
+    def story(self) -> str:
+        """Its last lines, and where the rest is."""
+        lines = "".join(f"\n    {line}" for line in self.log.last)
+        return f" Its last lines ({self.log.path}):{lines}" if lines else f" Its log is {self.log.path}."
 
 
 def _ending(code: int) -> str:

@@ -50,12 +50,26 @@ class Ledger:
     def add(self, name: str, pid: int) -> None:
         """Note a process that was just started; it takes the place of an earlier one of that name."""
         self._marks[name] = Mark.of(pid)
-        write_json(self._path, {each: asdict(mark) for each, mark in self._marks.items()})
+        self._write()
+
+    def rename(self, name: str, new: str) -> None:
+        """Note that the process `name` goes by another name."""
+        if name in self._marks:
+            self._marks[new] = self._marks.pop(name)
+            self._write()
+
+    def remove(self, name: str) -> None:
+        """Note that the process `name` has ended for good."""
+        if self._marks.pop(name, None):
+            self._write()
 
     def clear(self) -> None:
         """Everything has ended."""
         self._marks.clear()
         self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        write_json(self._path, {name: asdict(mark) for name, mark in self._marks.items()})
 
 
 def read_marks(path: Path) -> dict[str, Mark]:

@@ -41,7 +41,7 @@ class Console:
         """Queue a line of the process `name`; dropped where the reader is 10,000 lines behind (files keep it)."""
         prefix = f"{name:<9} | "
         if self._coloured:
-            prefix = f"\x1b[{COLOURS.get(name, 37)}m{prefix}\x1b[0m"
+            prefix = f"\x1b[{COLOURS.get(name.partition('.')[0], 37)}m{prefix}\x1b[0m"
         try:
             self._lines.put_nowait(f"{prefix}{line}\n")
         except queue.Full:

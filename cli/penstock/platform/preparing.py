@@ -1,17 +1,18 @@
 """Runs `penstock.platform.prepare` in a process of its own."""
 
-import asyncio
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from penstock.platform.errors import PlatformError
+from penstock.platform.forking import Zygote
 from penstock.platform.program import Program, plain_environment
 from penstock.platform.servers import Addresses
 
 
-async def run_prepare(addresses: Addresses, logs: Path) -> None:
+async def run_prepare(zygote: Zygote, addresses: Addresses, logs: Path) -> None:
     """Wait until database and bus are prepared; raises PlatformError with what stood in the way."""
     program = Program(
         name="prepare",
@@ -19,20 +20,15 @@ async def run_prepare(addresses: Addresses, logs: Path) -> None:
         env=plain_environment(),
         cwd=Path("/"),
     )
-    process = await asyncio.create_subprocess_exec(
-        *program.argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        **program.popen_arguments(),
-    )
+    process = await zygote.spawn(program, json.dumps(asdict(addresses)).encode())
     try:
-        _, errors = await process.communicate(json.dumps(asdict(addresses)).encode())
+        said = await process.stdout.read()
+        await process.wait()
     finally:
         if process.returncode is None:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
     if process.returncode:
         story = logs / "prepare.log"
-        story.write_bytes(errors)
-        reason = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        story.write_bytes(said)
+        reason = said.decode(errors="replace").strip().rpartition("\n")[2]
         raise PlatformError(f"The database and the bus could not be prepared: {reason} (more in {story})")

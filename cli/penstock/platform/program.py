@@ -23,10 +23,8 @@ class Program:
     env: Mapping[str, str]
     cwd: Path
     account: Account | None = None
-    gated: bool = False
-    """Waits for `launch.GO` on its standard input before it begins."""
     inherited: tuple[int, ...] = ()
-    """File descriptors that it is given."""
+    """File descriptors that it is given: under the same numbers, or from 3 on where it is forked."""
     stop_signal: signal.Signals = signal.SIGTERM
     hurry_signal: signal.Signals = signal.SIGKILL
     """Ends it at once without harm to its data."""

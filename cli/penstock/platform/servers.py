@@ -33,8 +33,11 @@ class Addresses:
     """A database of the same server that exists before ours does."""
 
 
-def plan(folder: DataFolder, bus: str | None, database: str | None) -> tuple[Addresses, list[Server]]:
-    """Addresses, and the servers to start for them; raises PlatformError for an address that can't be one."""
+def plan(folder: DataFolder, bus: str | None, database: str | None, many: int) -> tuple[Addresses, list[Server]]:
+    """Addresses, and the servers to start for them, of which `many` processes are clients.
+
+    Raises PlatformError for an address that can't be one.
+    """
     _check("--bus", bus, BUS_SCHEMES)
     _check("--database", database, DATABASE_SCHEMES)
     embedded: list[Server] = []
@@ -47,7 +50,7 @@ def plan(folder: DataFolder, bus: str | None, database: str | None) -> tuple[Add
         everywhere = dict.fromkeys(SERVICES, database)
         given = Addresses(bus=bus, database=database, audit_database=database, databases=everywhere)
         return given, embedded
-    postgres = PostgresServer(folder.root / "postgres", passwords["admin"], sql, server_account())
+    postgres = PostgresServer(folder.root / "postgres", passwords["admin"], sql, server_account(), _room_for(many))
     return _own(bus, postgres, passwords), [*embedded, postgres]
 
 
@@ -60,6 +63,11 @@ def _own(bus: str, postgres: PostgresServer, passwords: Mapping[str, str]) -> Ad
         passwords=passwords,
         maintenance=postgres.maintenance_url,
     )
+
+
+def _room_for(processes: int) -> tuple[tuple[str, str], ...]:
+    """PostgreSQL's settings for so many services' processes (5 in the pool, some at a start) and a few commands."""
+    return (("max_connections", str(max(100, 8 * processes + 40))),)
 
 
 def _check(option: str, url: str | None, schemes: tuple[str, ...]) -> None:

@@ -2,16 +2,21 @@
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.platform.credentials import Credentials, digest
+from penstock.platform.credentials import SERVICES, Credentials, digest
 from penstock.platform.folder import DataFolder
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
+from penstock.platform.slots import Slot
+from penstock.platform.zygote import FIRST_FD
 
+LATER = ("penstock_common.service", "sqlalchemy.dialects.postgresql.asyncpg", "uvicorn.protocols.http.httptools_impl")
+"""What every service loads once it runs."""
+DRAIN_SECONDS = 120.0
+"""What a process whose successor serves already gives to what it has begun."""
 OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
@@ -23,8 +28,8 @@ class Wiring:
     bus: str
     databases: Mapping[str, str]
     """URL by service."""
-    listeners: Mapping[str, socket.socket]
-    """Where each service is asked over HTTP; api's is the public one."""
+    public_port: int
+    """Where api is asked."""
     credentials: Credentials
     discover: bool
     log_format: str
@@ -33,33 +38,35 @@ class Wiring:
     tools: Sequence[str] = ()
     """Hosts and networks inside that tasks may call."""
 
-    def port(self, service: str) -> int:
-        """The TCP port of a service."""
-        port: int = self.listeners[service].getsockname()[1]
-        return port
+    def program(self, slot: Slot, ready_fd: int, *, others_serve: bool = False) -> Program:
+        """The command line and environment of one process, which says on `ready_fd` when it is ready.
 
-    def program(self, service: str) -> Program:
-        """The command line and environment of one service."""
-        settings = self._common(service) | getattr(self, f"_{service}")()
+        Where others serve it takes no request before that.
+        """
+        service, sockets = slot.service, slot.sockets()
+        settings = self._common(service, slot.port) | getattr(self, f"_{service}")()
+        settings |= {"READY_FD": str(FIRST_FD + len(sockets)), "DRAIN_GRACE": str(DRAIN_SECONDS)}
+        settings["HTTP__WHEN_READY"] = str(others_serve or slot.shared is not None)
+        if slot.shared:
+            settings["HTTP__OWN_FD"] = str(FIRST_FD + 1)
         # Only inference talks to engines, so only it sees their keys and the proxies on the way to them.
         inherited = dict(os.environ) if service == "inference" else plain_environment()
         prefix = f"PENSTOCK_{service.upper()}_"
         return Program(
-            name=service,
-            argv=(sys.executable, "-m", "penstock.platform.launch", service),
-            gated=True,
-            inherited=(self.listeners[service].fileno(),),
+            name=slot.name,
+            argv=(sys.executable, "-m", f"penstock_{service}"),
+            inherited=(*(each.fileno() for each in sockets), ready_fd),
             env=inherited | {"PYTHONUNBUFFERED": "1"} | {f"{prefix}{name}": value for name, value in settings.items()},
             cwd=self.folder.root,
         )
 
-    def _common(self, service: str) -> dict[str, str]:
+    def _common(self, service: str, port: int) -> dict[str, str]:
         return {
             "BUS__URL": self.bus,
             "DATABASE__URL": self.databases[service],
             "HTTP__HOST": LOOPBACK,
-            "HTTP__PORT": str(self.port(service)),
-            "HTTP__FD": str(self.listeners[service].fileno()),
+            "HTTP__PORT": str(port),
+            "HTTP__FD": str(FIRST_FD),
             "LOG__FORMAT": self.log_format,
             **self._traces(),
         }
@@ -90,7 +97,7 @@ class Wiring:
             "SECRETS__PATH": str(self.folder.root / "secrets"),
             "SIM__PATH": str(self.folder.root / "sim"),
             "DISCOVER": str(self.discover).lower(),
-            "LOOK__OWN_PORTS": f"[{self.port('api')}]",
+            "LOOK__OWN_PORTS": f"[{self.public_port}]",
         }
         if self.folder.models.exists():
             settings["MODELS_FILE"] = str(self.folder.models)
@@ -107,3 +114,11 @@ class Wiring:
 
     def _indexer(self) -> dict[str, str]:
         return {**self._keyring(), **self._objects(), "INDEX__PATH": str(self.folder.root / "index")}
+
+
+def code_of(bus: str) -> tuple[str, ...]:
+    """The modules that the services and the preparation of their start run; `bus` is its URL."""
+    kind = "rabbit" if bus.startswith("amqp") else "nats"
+    adapter = (f"penstock_common.messaging.{kind}.{part}" for part in ("bus", "faststream", "topology"))
+    apps = (f"penstock_{service}.app" for service in SERVICES)
+    return (*LATER, *adapter, *apps)

@@ -1,10 +1,12 @@
 """What others can know of the platform that runs on a data folder."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from penstock.platform.asking import get_json
 from penstock.platform.bus_watch import restored
+from penstock.platform.crew import role_of
 from penstock.platform.elsewhere import named_addresses
 from penstock.platform.errors import NotRunning
 from penstock.platform.files import read_json, write_json
@@ -26,6 +28,10 @@ class State:
     database: str
     audit_database: str
     """As `database`, for a role that reads all schemas and writes none."""
+    control: str = ""
+    """The socket of the supervisor; none where the platform is supervised elsewhere."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """URL by process."""
 
     def save(self, folder: DataFolder) -> None:
         """Let other commands find it."""
@@ -35,7 +41,7 @@ class State:
 def running(folder: DataFolder) -> State:
     """The platform that the environment names, else the one that runs on the folder; raises NotRunning."""
     if named := named_addresses():
-        return State(data=str(folder.root), **named)
+        return State(data=str(folder.root), **dict[str, Any](named))
     if SUPERVISOR not in read_marks(folder.processes):
         raise NotRunning(f"No platform runs on {folder.root}. Start one with: make up (or penstock up)")
     content = read_json(folder.state)
@@ -45,10 +51,18 @@ def running(folder: DataFolder) -> State:
 
 
 def processes(folder: DataFolder) -> dict[str, list[int]]:
-    """Every living process of the platform by name; the first of each is the one that was started."""
+    """Every living process of the platform by role; first of each those that were started, then what they started."""
     marks = read_marks(folder.processes)
     supervisor = {SUPERVISOR: [marks.pop(SUPERVISOR).pid]} if SUPERVISOR in marks else {}
-    return supervisor | {name: family(mark.pid) for name, mark in marks.items()}
+    started: dict[str, list[int]] = {role_of(name): [] for name in marks}
+    for name in sorted(marks):
+        started[role_of(name)].append(marks[name].pid)
+    return supervisor | {role: _with_descendants(pids) for role, pids in started.items()}
+
+
+def _with_descendants(pids: list[int]) -> list[int]:
+    families = [family(pid) for pid in pids]
+    return [pid for each in families for pid in each[:1]] + [pid for each in families for pid in each[1:]]
 
 
 async def snapshot(folder: DataFolder, started: State | None = None) -> dict[str, Any]:
@@ -63,6 +77,7 @@ async def snapshot(folder: DataFolder, started: State | None = None) -> dict[str
         "bus": state.bus,
         "bus_restored": restored(folder),
         "database": state.database,
+        "metrics": state.metrics,
         "processes": processes(folder),
     }
 

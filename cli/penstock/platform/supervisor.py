@@ -5,27 +5,30 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.platform import leftovers
-from penstock.platform.asking import is_ok
 from penstock.platform.bus_watch import BusWatch
-from penstock.platform.child import Child, Probe
-from penstock.platform.credentials import SERVICES, load_credentials
+from penstock.platform.child import Child
+from penstock.platform.control import Control, Say
+from penstock.platform.counts import counts
+from penstock.platform.credentials import load_credentials
+from penstock.platform.crew import Crew
+from penstock.platform.errors import PlatformError
+from penstock.platform.fleet import Fleet
 from penstock.platform.folder import DataFolder
+from penstock.platform.forking import NAME as ZYGOTE
 from penstock.platform.logs import Console, Log
+from penstock.platform.orphans import Orphans
 from penstock.platform.ports import LOOPBACK, open_port
-from penstock.platform.preparing import run_prepare
-from penstock.platform.program import Program
 from penstock.platform.servers import Addresses, Server, plan
 from penstock.platform.services import Wiring
+from penstock.platform.slots import Slot, make_slots, port_of
 from penstock.platform.state import SUPERVISOR, State
 
-GRACE = 12.0  # seconds; a service gives its running work ten
-ANY_PORT = 0
-STOP_ORDER = (("api", "scheduler"), ("worker", "indexer"), ("inference", "billing"), ("nats", "postgres"))
+STOP_ORDER = ((ZYGOTE, "api", "scheduler"), ("worker", "indexer"), ("inference", "billing"), ("nats", "postgres"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,55 +42,89 @@ class Options:
     bus: str | None = None
     database: str | None = None
     otlp: str | None = None
+    processes: str = ""
+    """How many each service has: `api=2,inference=2`; one without."""
 
 
 class Supervisor:
     """The processes of one platform."""
 
     def __init__(self, folder: DataFolder, options: Options, console: Console) -> None:
-        self._folder = folder
-        self._options = options
-        self._console = console
+        self._folder, self._options, self._console = folder, options, console
         self._ledger = leftovers.Ledger(folder.processes)
-        self._children: dict[str, Child] = {}
-        self._listeners: dict[str, socket.socket] = {}
+        self._crew = Crew(self._ledger)
+        self._orphans = Orphans()
+        self._control = Control(self.restart)
+        self._listeners: list[socket.socket] = []
+        self._restarts: set[asyncio.Task[None]] = set()
         self._bus: BusWatch | None = None
+        self._fleet: Fleet | None = None
 
     async def start(self) -> State:
         """Start all; raises PlatformError with the reason where one of them does not become ready."""
+        wanted = counts(self._options.processes)
         self._clear_earlier_run()
-        self._listeners = {"api": open_port(self._options.port)}
-        self._listeners |= {service: open_port(None, ANY_PORT) for service in SERVICES if service != "api"}
+        self._orphans.start()
+        public = open_port(self._options.port)
+        self._listeners = [public]
         self._console.say("penstock", f"starting in {self._folder.root}; a first start takes some seconds more")
-        addresses, servers = plan(self._folder, self._options.bus, self._options.database)
-        wiring = self._wiring(addresses)
-        services = [await self._spawn(wiring.program(service), shown=True) for service in SERVICES]
-        await asyncio.gather(run_prepare(addresses, self._folder.logs), *map(self._start_server, servers))
-        await asyncio.gather(*(self._begin(child, wiring) for child in services))
-        state = _state(addresses, wiring)
-        for child in self._children.values():
-            child.guard()
+        addresses, servers = plan(self._folder, self._options.bus, self._options.database, sum(wanted.values()))
+        slots = make_slots(wanted, public)
+        self._listeners += [slot.own for slot in slots]
+        wiring = self._wiring(addresses, port_of(public))
+        fleet = Fleet(self._folder, self._console, self._ledger, self._crew, wiring, addresses, slots)
+        await asyncio.gather(fleet.load(), *map(self._start_server, servers))
+        await fleet.start()
+        self._crew.guard()
         self._bus = BusWatch(self._folder, self._console, addresses.bus)
         self._bus.start()
+        self._fleet = fleet
+        await self._control.start()
+        state = _state(addresses, wiring, slots, self._control.name)
         state.save(self._folder)
         return state
+
+    async def restart(self, services: Sequence[str], say: Say) -> None:
+        """Exchange the processes of these services, of all for none, one by one; raises PlatformError."""
+        if self._fleet is None:
+            raise PlatformError("The platform is still starting; try again.")
+
+        def tell(text: str) -> None:
+            self._console.say("penstock", text)
+            say(text)
+
+        await self._fleet.restart(services, tell)
+
+    def restart_soon(self) -> None:
+        """Exchange all processes, one by one; what comes of it is logged."""
+        task = asyncio.create_task(self._restart_logged())
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
 
     async def stop(self) -> None:
         """Stop all, those that others depend on last."""
         self._folder.state.unlink(missing_ok=True)
-        for listener in self._listeners.values():
+        for listener in self._listeners:
             listener.close()
         if self._bus:
             await self._bus.stop()
-        for names in STOP_ORDER:
-            there = [self._children[name] for name in names if name in self._children]
-            await asyncio.gather(*(child.stop(GRACE) for child in there))
+        await self._control.stop()
+        for task in self._restarts:
+            task.cancel()
+        await asyncio.gather(*self._restarts, return_exceptions=True)
+        await self._orphans.stop()
+        await self._crew.stop(STOP_ORDER)
         self._ledger.clear()
 
     def hasten(self) -> None:
         """End at once what still runs."""
-        for child in self._children.values():
-            child.signal(child.program.hurry_signal)
+        self._crew.hasten()
+
+    async def _restart_logged(self) -> None:
+        try:
+            await self.restart((), lambda _: None)
+        except PlatformError as error:
+            self._console.say("penstock", str(error))
 
     def _clear_earlier_run(self) -> None:
         self._folder.state.unlink(missing_ok=True)
@@ -99,16 +136,18 @@ class Supervisor:
 
     async def _start_server(self, server: Server) -> None:
         await asyncio.to_thread(server.prepare)
-        child = await self._spawn(server.program(), shown=False, clear=server.prepare)
+        log = Log(server.name, self._folder.logs, None)
+        child = Child(server.program(), log, self._ledger, self._console, clear=server.prepare)
+        await self._crew.add(child)
         await child.ready(server.is_ready)
         self._console.say("penstock", f"{server.name} is ready")
 
-    def _wiring(self, addresses: Addresses) -> Wiring:
+    def _wiring(self, addresses: Addresses, public_port: int) -> Wiring:
         return Wiring(
             folder=self._folder,
             bus=addresses.bus,
             databases=addresses.databases,
-            listeners=self._listeners,
+            public_port=public_port,
             credentials=load_credentials(self._folder),
             discover=self._options.discover,
             tools=self._options.tools,
@@ -116,31 +155,16 @@ class Supervisor:
             log_format="console" if sys.stderr.isatty() else "json",
         )
 
-    async def _begin(self, service: Child, wiring: Wiring) -> None:
-        service.release()
-        await service.ready(_ready_at(wiring.port(service.name)))
 
-    async def _spawn(self, program: Program, *, shown: bool, clear: Callable[[], None] = lambda: None) -> Child:
-        log = Log(program.name, self._folder.logs, self._console if shown else None)
-        child = self._children[program.name] = Child(program, log, self._ledger, self._console, clear)
-        await child.start()
-        return child
-
-
-def _state(addresses: Addresses, wiring: Wiring) -> State:
+def _state(addresses: Addresses, wiring: Wiring, slots: Sequence[Slot], control: str) -> State:
     return State(
-        base_url=f"http://{LOOPBACK}:{wiring.port('api')}",
+        base_url=f"http://{LOOPBACK}:{wiring.public_port}",
         api_key=wiring.credentials.api_key,
         admin_key=wiring.credentials.admin_key,
         data=str(wiring.folder.root),
         bus=addresses.bus,
         database=addresses.database,
         audit_database=addresses.audit_database,
+        control=control,
+        metrics={slot.name: slot.metrics_url for slot in slots},
     )
-
-
-def _ready_at(port: int) -> Probe:
-    async def probe(_pid: int) -> bool:
-        return await is_ok(f"http://{LOOPBACK}:{port}/readyz")
-
-    return probe

@@ -69,9 +69,13 @@ def _on_signals(supervisor: Supervisor, stopping: asyncio.Event, console: Consol
         stopping.set()
 
     loop = asyncio.get_running_loop()
-    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # nohup
-    for number in (signal.SIGINT, signal.SIGTERM, *hang_up):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
+    # Without a terminal nobody can hang up: there this signal is a daemon's, and means to read everything anew.
+    if sys.stderr.isatty() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop, signal.SIGHUP)
+    elif not sys.stderr.isatty():
+        loop.add_signal_handler(signal.SIGHUP, supervisor.restart_soon)
 
 
 def _refusal(folder: DataFolder, pid: str) -> str:

@@ -34,6 +34,14 @@ class HttpSettings(Section):
     port: int = Field(ge=0, le=65535)
     fd: int | None = Field(default=None, ge=3)
     """A listening socket that the parent process holds open across restarts; host and port then only name it."""
+    own_fd: int | None = Field(default=None, ge=3)
+    """Another one, of this process alone, where it is asked for its metrics while it shares `fd` with others."""
+    when_ready: bool = False
+    """Take requests only once each dependency answers: until then another process takes them from the same socket."""
+
+    def fds(self) -> list[int]:
+        """The listening sockets that the parent process holds open."""
+        return [fd for fd in (self.fd, self.own_fd) if fd is not None]
 
 
 class FolderSettings(Section):
@@ -87,6 +95,10 @@ class ServiceSettings(BaseSettings):
     traces: TraceSettings = TraceSettings()
     stop_grace: float = Field(default=10.0, ge=0, le=300)
     """Seconds that running work gets at a stop before it is handed back."""
+    drain_grace: float = Field(default=120.0, ge=0, le=3600)
+    """The same at a SIGQUIT, which says that other processes have taken over what is new."""
+    ready_fd: int | None = Field(default=None, ge=3)
+    """Where to write a line once each dependency answers and requests are taken."""
 
 
 def service_config(service: str) -> SettingsConfigDict:

@@ -82,9 +82,9 @@ class App:
         self.upkeep.start()
         self.started = True
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Receive no more, hand back what runs, publish what it said, disconnect."""
-        await self.runtime.stop(self.settings.stop_grace)
+        await self.runtime.stop(self.settings.stop_grace if grace is None else grace)
         await self.upkeep.stop()
         await self.workers.stop()
         for subscription in self.subscriptions:

@@ -53,13 +53,13 @@ class App:
         await self.runtime.start()
         self.started = True
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Tick and receive no more, end what runs, publish what it said, disconnect."""
         for subscription in self.answering:
             await subscription.stop()
         await self.ticker.stop()
         await self.memory.stop()
-        await self.runtime.stop(self.settings.stop_grace)
+        await self.runtime.stop(self.settings.stop_grace if grace is None else grace)
         await self.foundation.stop()
 
     async def checks(self) -> dict[str, bool]:

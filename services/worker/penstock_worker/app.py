@@ -61,11 +61,11 @@ class App:
         await self.runtime.start()
         self.started = True
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Receive no more, let go of what runs, publish what it said, disconnect."""
         for subscription in self.subscriptions:
             await subscription.stop()
-        await self.runtime.stop(self.settings.stop_grace)
+        await self.runtime.stop(self.settings.stop_grace if grace is None else grace)
         await self.pool.stop()
         await self.asker.stop()
         await self.foundation.stop()

@@ -1,6 +1,7 @@
 """The command line's HTTP client: calls with the operator's key, failures as sentences."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def api() -> Iterator[Answers]:
 
 def client_of(url: str) -> Client:
     """A client with a known key."""
-    elsewhere = dict.fromkeys(("api_key", "data", "bus", "database", "audit_database"), "")
+    elsewhere: dict[str, Any] = dict.fromkeys(("api_key", "data", "bus", "database", "audit_database"), "")
     return Client(State(base_url=url, admin_key="psk-admin", **elsewhere))
 
 

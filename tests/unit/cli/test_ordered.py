@@ -1,6 +1,7 @@
 """The command line waits for what it ordered."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def api() -> Iterator[Answers]:
 
 
 def client_of(api: Answers) -> Client:
-    elsewhere = dict.fromkeys(("api_key", "data", "bus", "database", "audit_database"), "")
+    elsewhere: dict[str, Any] = dict.fromkeys(("api_key", "data", "bus", "database", "audit_database"), "")
     return Client(State(base_url=api.url, admin_key="psk-admin", **elsewhere))
 
 

@@ -21,7 +21,7 @@ from penstock.platform.program import Program, plain_environment
 class Make(Protocol):
     """Starts a Python program as a supervised child."""
 
-    async def __call__(self, code: str, *, gated: bool = False) -> Child: ...
+    async def __call__(self, code: str) -> Child: ...
 
 
 WAITS = "import time; print('up', flush=True); time.sleep(60)"
@@ -37,9 +37,9 @@ def screen() -> io.StringIO:
 async def make(tmp_path: Path, screen: io.StringIO) -> Make:
     """Starts a Python program as a child named `job`, with its log in the test's folder."""
 
-    async def start(code: str, *, gated: bool = False) -> Child:
+    async def start(code: str) -> Child:
         argv = (sys.executable, "-c", code)
-        program = Program(name="job", argv=argv, env=plain_environment(), cwd=tmp_path, gated=gated)
+        program = Program(name="job", argv=argv, env=plain_environment(), cwd=tmp_path)
         console = Console(screen)
         made = Child(program, Log("job", tmp_path, console), Ledger(tmp_path / "processes.json"), console)
         await made.start()
@@ -76,19 +76,6 @@ async def test_a_child_that_dies_is_started_again(make: Make, tmp_path: Path, sc
     await says(tmp_path, "up", times=2)
     await job.stop(1)
     assert "job ended with SIGKILL; starting it again in 0.2 s" in screen.getvalue()
-
-
-async def test_a_gated_child_waits_for_its_word(make: Make, tmp_path: Path) -> None:
-    """Its work begins when it is told to; after a restart it need not be told again."""
-    job = await make(f"import sys; print('loaded', flush=True); sys.stdin.readline(); {WAITS}", gated=True)
-    await says(tmp_path, "loaded")
-    assert "up" not in (tmp_path / "job.log").read_text()
-    job.release()
-    await says(tmp_path, "up")
-    job.guard()
-    job.signal(signal.SIGKILL)
-    await says(tmp_path, "up", times=2)
-    await job.stop(5)
 
 
 async def test_a_stopped_child_stays_stopped(make: Make, tmp_path: Path) -> None:
