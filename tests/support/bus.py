@@ -1,9 +1,9 @@
 """A bus in memory that confirms, refuses or is away, as a test says."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from penstock_common.errors import BusUnavailable
+from penstock_common.errors import BusUnavailable, PenstockError
 from penstock_common.messaging.ports import Outgoing, Settler
 from tests.support.deliveries import MemorySettler
 
@@ -19,6 +19,8 @@ class MemoryBus:
     settler: Settler = field(default_factory=MemorySettler)
     sent: list[str] = field(default_factory=list)
     """Message ids, repeats included."""
+    groups: list[int] = field(default_factory=list)
+    """How many messages each call of `publish_all` had."""
 
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Confirm at once. Raises BusUnavailable as told."""
@@ -27,6 +29,18 @@ class MemoryBus:
         self.sent.append(message.message_id)
         if self.confirmed:
             await self.confirmed()
+
+    async def publish_all(self, messages: Sequence[Outgoing], timeout: float = 2.0) -> list[PenstockError | None]:
+        """Each by itself."""
+        self.groups.append(len(messages))
+        return [await self._refused(message) for message in messages]
+
+    async def _refused(self, message: Outgoing) -> PenstockError | None:
+        try:
+            await self.publish(message)
+        except PenstockError as error:
+            return error
+        return None
 
     @property
     def kept(self) -> set[str]:

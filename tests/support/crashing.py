@@ -1,6 +1,6 @@
 """A billing process that dies of SIGKILL in the middle of a batch.
 
-Run as `python -m tests.support.crashing URL POINT EVENT`.
+Run as `python -m tests.support.crashing URL POINT EVENT…`.
 """
 
 import asyncio
@@ -11,19 +11,22 @@ from typing import Any
 
 from sqlalchemy import event
 
+from penstock_billing.adapters import at_once
 from penstock_common.contracts.base import decode
 from penstock_common.contracts.generation import GenerationCompleted
 from penstock_common.messaging.ports import Incoming
-from tests.support.billing import Billing
+from tests.support.billing import PRICE, Billing
 from tests.support.deliveries import MemorySettler
+from tests.support.driver import look_at
 
-BEFORE_ACK = "ack"
+BEFORE, AFTER, BEFORE_ACK = "before", "after", "ack"
+"""Points of a batch of which nothing was handled before: around its only statement, and before its acknowledgement."""
 
 
 class DyingSettler(MemorySettler):
     """Dies where the delivery would be acknowledged: the effect is committed, and nobody knows."""
 
-    async def ack(self, message: Incoming) -> None:
+    async def ack(self, *_: Incoming) -> None:
         die()
 
 
@@ -45,14 +48,27 @@ def die_after(billing: Billing, statements: int) -> None:
     event.listen(billing.database.engine.sync_engine, "after_cursor_execute", executed)
 
 
-async def main(url: str, point: str, body: str) -> None:
-    """Handle one completion until the point is reached."""
-    billing = Billing(url)
+def die_at(billing: Billing, point: str) -> None:
+    """Die at a point; a number counts the statements of a batch of which something was handled before."""
+
+    def look(statement: str) -> None:
+        if statement == at_once.STATEMENT:
+            die()
+
     if point == BEFORE_ACK:
         billing.delivery.settler = DyingSettler()
+    elif point in (BEFORE, AFTER):
+        look_at(**{point: look})
     else:
         die_after(billing, int(point))
-    await billing.receive(decode(GenerationCompleted, body.encode()))
+
+
+async def main(url: str, point: str, *bodies: str) -> None:
+    """Handle a batch of completions until the point is reached."""
+    billing = Billing(url)
+    await billing.deps.prices({PRICE.version})
+    die_at(billing, point)
+    await billing.receive(*(decode(GenerationCompleted, body.encode()) for body in bodies))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Deliveries without a bus: how each one was settled is kept in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock_common.contracts.base import Contract
@@ -25,10 +25,10 @@ class MemorySettler:
     async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
         return 1, 0
 
-    async def ack(self, message: Incoming) -> None:
-        self.acked.append(message.message_id)
+    async def ack(self, *messages: Incoming) -> None:
+        self.acked += [message.message_id for message in messages]
 
-    async def extend(self, message: Incoming) -> None:
+    def extend(self, messages: Sequence[Incoming]) -> None:
         raise AssertionError("beats are not asked for")
 
     async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:

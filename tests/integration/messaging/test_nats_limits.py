@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import nats
 import pytest
+from nats.errors import BadSubjectError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 
@@ -14,9 +15,12 @@ from penstock_common.messaging.connect import apply_topology, connect_bus
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.nats import connection
-from penstock_common.messaging.ports import Bus, Outgoing
+from penstock_common.messaging.nats.bus import NatsBus
+from penstock_common.messaging.nats.client import LeanClient, Raw
+from penstock_common.messaging.nats.protocol import command, head_of, headers_of
+from penstock_common.messaging.ports import Bus, Incoming, Outgoing
 from penstock_common.messaging.topology import Stream
-from tests.integration.messaging.rig import until_async
+from tests.integration.messaging.rig import until, until_async
 from tests.integration.messaging.shop import ON_PAID, PAID, SHOP, Paid
 
 pytestmark = pytest.mark.integration
@@ -69,6 +73,67 @@ async def test_an_inbox_that_is_not_drained_refuses(bus: Bus) -> None:
     """What doesn't leave fast enough is refused before it is buffered without bound."""
     with pytest.raises(BusUnavailable, match="fast enough"):
         flood(bus, connection.PENDING_BYTES // MIB + 64)
+
+
+async def test_only_what_is_surely_still_ours_is_extended(bus: Bus) -> None:
+    """After a freeze it may be another's, whose time must not grow; its neighbours beat on."""
+    assert isinstance(bus, NatsBus)
+    received: list[Incoming] = []
+
+    async def keep(message: Incoming) -> None:
+        received.append(message)
+
+    subscription = await bus.pull(ON_PAID, keep)
+    await bus.publish_all([big(1), big(1)])
+    await until(lambda: len(received) == 2)
+    late, ours = received
+    late.held_until = bus.connection.pulse.now() - 0.001
+    before = late.held_until, ours.held_until
+    await asyncio.sleep(0.3)
+    bus.settler.extend(received)
+    assert late.held_until == before[0]
+    assert ours.held_until > before[1]
+    await bus.settler.ack(*received)
+    await subscription.stop()
+
+
+async def test_a_subscription_that_failed_takes_nobody_elses_messages(nats_url: str) -> None:
+    """Its number goes to the next one, whose messages are its own."""
+    stolen: list[Raw] = []
+    client = LeanClient()
+    await client.connect(nats_url)
+    with pytest.raises(BadSubjectError):
+        await client.take("not a subject", stolen.append)
+    next_one = await client.subscribe("some.subject")
+    await client.publish("some.subject", b"x")
+    assert (await next_one.next_msg(2)).data == b"x"
+    assert stolen == []
+    await client.close()
+
+
+async def test_a_message_that_can_not_be_taken_ends_nothing(nats_url: str) -> None:
+    """The ones behind it are read, with their headers, and none after the end of the subscription."""
+    taken: list[Raw] = []
+
+    def take(raw: Raw) -> None:
+        taken.append(raw)
+        if raw.body == b"bad":
+            raise KeyError("bad")
+
+    client = LeanClient()
+    await client.connect(nats_url)
+    subscription = await client.take("some.*", take)
+    for body in (b"bad", b"good"):
+        client.put(command("some.subject", "some", head_of({"A": "1"}), body))
+    await until(lambda: len(taken) == 2)
+    assert [(raw.subject, raw.reply, headers_of(raw.head), raw.body) for raw in taken] == [
+        ("some.subject", "some", {"a": "1"}, body) for body in (b"bad", b"good")
+    ]
+    await subscription.unsubscribe()
+    await client.publish("some.subject", b"late")
+    await client.flush()
+    assert len(taken) == 2
+    await client.close()
 
 
 def flood(bus: Bus, count: int) -> None:

@@ -18,6 +18,7 @@ from penstock_common.messaging.ports import Incoming, Outgoing
 from penstock_common.messaging.rabbit.bus import RabbitBus
 from penstock_common.messaging.rabbit.pull import Pull
 from penstock_common.messaging.rabbit.wire import incoming
+from penstock_common.messaging.tasks import in_tasks
 from penstock_common.messaging.topology import Consumer, Stream
 from tests.integration.messaging.proxy import Proxy
 from tests.integration.messaging.rig import until, until_async
@@ -174,7 +175,7 @@ async def test_a_consumer_that_the_server_forgot_is_made_anew(bus: RabbitBus) ->
         received.append(message.message_id)
         await bus.settler.ack(message)
 
-    pull = Pull(bus.link, bus.pulse, ON_PAID, deliver, look_every=0.2)
+    pull = Pull(bus.link, bus.pulse, ON_PAID, in_tasks(deliver), look_every=0.2)
     await pull.start()
     channel = pull.channel
     assert channel

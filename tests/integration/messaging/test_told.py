@@ -5,11 +5,14 @@ import time
 
 import pytest
 
-from penstock_common.errors import NoAnswer
+from penstock_common.errors import BusUnavailable, MessageTooLarge, NoAnswer
 from penstock_common.messaging.envelope import envelop
+from penstock_common.messaging.packs import packed_size
 from penstock_common.messaging.ports import Bus
 from tests.integration.messaging.rig import Rig, until
 from tests.integration.messaging.shop import FIND, PAID, SAID, Paid
+
+MAX_MESSAGE = 8 << 20  # bytes that either bus takes
 
 pytestmark = pytest.mark.integration
 
@@ -131,6 +134,72 @@ async def test_frames_reach_the_inbox_of_their_process_in_order(rig: Rig) -> Non
     await until(lambda: len(frames) == len(sent))
     assert frames == sent
     assert others == []
+
+
+async def test_what_one_turn_sends_stays_in_order_whatever_it_measures(rig: Rig) -> None:
+    """Small and large, a few bytes or more than travel together: by key and among keys, to each its own."""
+    frames: list[tuple[str, bytes]] = []
+    others: list[tuple[str, bytes]] = []
+    await (await rig.connection()).receive("api-1", lambda key, body: frames.append((key, body)))
+    await (await rig.connection()).receive("api-2", lambda key, body: others.append((key, body)))
+    sizes = [1, 300_000, 0, 100_000, 100_000, 100_000, 5, 1 << 20, 2] * 4
+    sent = [(f"k{n % 3}", b"%04d" % n + bytes(size)) for n, size in enumerate(sizes)]
+    for key, body in sent:
+        rig.bus.send("api-1", key, body)
+        rig.bus.send("api-2", key, body[:4])
+    await until(lambda: len(frames) == len(others) == len(sent))
+    assert frames == sent
+    assert others == [(key, body[:4]) for key, body in sent]
+
+
+async def test_what_is_too_large_is_refused_alone(rig: Rig) -> None:
+    """At once, by an error of its own; what is packed before and after it arrives."""
+    frames: list[tuple[str, bytes]] = []
+    await (await rig.connection()).receive("api-1", lambda key, body: frames.append((key, body)))
+    rig.bus.send("api-1", "a", b"before")
+    with pytest.raises(MessageTooLarge):
+        rig.bus.send("api-1", "b", bytes(20 << 20))
+    rig.bus.send("api-1", "c", b"after")
+    await until(lambda: frames == [("a", b"before"), ("c", b"after")])
+
+
+async def test_a_message_of_the_largest_size_arrives(rig: Rig) -> None:
+    """Nothing that it travels in makes it too large afterwards."""
+    heard: list[int] = []
+    await (await rig.connection()).receive("api-1", lambda _, body: heard.append(len(body)))
+    largest = MAX_MESSAGE - packed_size("k", b"")
+    rig.bus.send("api-1", "k", bytes(largest))
+    await until(lambda: heard == [largest])
+
+
+async def test_a_connection_lost_with_packed_messages_costs_those_at_most(rig: Rig) -> None:
+    """Packed within one turn, then the server dies; afterwards order and completeness are as ever."""
+    frames: list[bytes] = []
+    other = await rig.connection()
+    await other.receive("api-1", lambda _, body: frames.append(body))
+    for n in range(100):
+        rig.bus.send("api-1", "k", b"a%d" % n)
+    await asyncio.to_thread(rig.side.server.kill)
+    await until(lambda: not rig.bus.connected)
+    with pytest.raises(BusUnavailable):
+        rig.bus.send("api-1", "k", b"refused")
+    await asyncio.to_thread(rig.side.server.start)
+    await until(lambda: rig.bus.connected and other.connected)
+    for n in range(100):
+        rig.bus.send("api-1", "k", b"b%d" % n)
+    late = [b"b%d" % n for n in range(100)]
+    await until(lambda: frames[-100:] == late)
+    assert frames[:-100] in ([b"a%d" % n for n in range(100)], [])
+
+
+async def test_what_was_sent_last_leaves_before_the_connection_is_closed(rig: Rig) -> None:
+    """In the very turn in which it was sent."""
+    frames: list[bytes] = []
+    await (await rig.connection()).receive("api-1", lambda _, body: frames.append(body))
+    leaving = await rig.connection()
+    leaving.send("api-1", "k", b"last")
+    await leaving.close()
+    await until(lambda: frames == [b"last"])
 
 
 async def test_all_that_was_open_is_open_again_after_the_server_was_away(rig: Rig) -> None:

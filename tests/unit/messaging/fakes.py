@@ -1,5 +1,7 @@
 """A settler that writes down what it is told, and messages for it."""
 
+from collections.abc import Sequence
+
 from penstock_common.contracts.base import Contract, encode
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.topology import Batch, Consumer, Runner, Topic
@@ -40,11 +42,12 @@ class FakeSettler:
         attempt, silent = message.raw
         return attempt, silent
 
-    async def ack(self, message: Incoming) -> None:
-        self._end(message, "ack")
+    async def ack(self, *messages: Incoming) -> None:
+        for message in messages:
+            self._end(message, "ack")
 
-    async def extend(self, message: Incoming) -> None:
-        self.words.append(("extend", message.message_id))
+    def extend(self, messages: Sequence[Incoming]) -> None:
+        self.words += [("extend", message.message_id) for message in messages]
 
     async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
         self._end(message, "retry", delay, reason)

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import pytest
-
 from penstock_common.messaging.batches import Batches
 from penstock_common.messaging.delivery import Delivery
 from penstock_common.messaging.ports import Incoming
@@ -28,8 +26,17 @@ class Taken:
 
 
 async def deliver(batches: Batches, count: int) -> None:
-    """Deliver several at once, and wait until they are settled."""
-    await asyncio.gather(*(batches.deliver(delivered(n)) for n in range(count)))
+    """Deliver several at once, and wait until their slots are free."""
+    freed = asyncio.Semaphore(0)
+
+    def free(slots: int) -> None:
+        for _ in range(slots):
+            freed.release()
+
+    for n in range(count):
+        batches.take(delivered(n), free)
+    for _ in range(count):
+        await freed.acquire()
 
 
 async def test_a_full_batch_does_not_wait() -> None:
@@ -59,15 +66,51 @@ async def test_one_batch_at_a_time_and_each_message_once() -> None:
     assert len(settler.words) == 11
 
 
-async def test_a_message_cancelled_while_it_waits_is_handed_back() -> None:
-    """It reaches no handler, and its batch goes on."""
+async def test_what_runs_and_what_waits_is_handed_back_when_there_is_no_more_time() -> None:
+    """What runs as what waits; neither is handled twice, and none reaches a handler afterwards."""
+    settler, taken = FakeSettler(), Taken(pause=60)
+    delivery = Delivery(settler)
+    batches = Batches(delivery, taken, BATCHED)
+    for n in range(6):
+        batches.take(delivered(n), lambda _: None)
+    await asyncio.sleep(0.03)
+    await delivery.inflight.drain(0.01)
+    assert taken.batches == [["0", "1", "2", "3"]]
+    assert settler.words == [("hand back", str(n), 0.0) for n in range(6)]
+
+
+async def test_draining_waits_for_what_waits_for_its_batch() -> None:
+    """It is handled, not handed back: there was time."""
     settler, taken = FakeSettler(), Taken()
+    delivery = Delivery(settler)
+    batches = Batches(delivery, taken, BATCHED)
+    for n in range(5):
+        batches.take(delivered(n), lambda _: None)
+    await delivery.inflight.drain(5)
+    assert taken.batches == [["0", "1", "2", "3"], ["4"]]
+    assert [word for word, *_ in settler.words] == ["ack"] * 5
+
+
+async def test_draining_between_two_batches_waits_for_the_next() -> None:
+    """What has arrived but fills no batch yet is at work too."""
+    settler, taken = FakeSettler(), Taken()
+    delivery = Delivery(settler)
+    batches = Batches(delivery, taken, BATCHED)
+    for n in range(5):
+        batches.take(delivered(n), lambda _: None)
+    while not taken.batches:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await delivery.inflight.drain(5)
+    assert taken.batches == [["0", "1", "2", "3"], ["4"]]
+
+
+async def test_what_waits_beats() -> None:
+    """From its arrival, through its batch, until it is settled."""
+    settler, taken = FakeSettler(heartbeat=0.02), Taken(pause=0.05)
     batches = Batches(Delivery(settler), taken, BATCHED)
-    waiting = [asyncio.create_task(batches.deliver(delivered(n))) for n in range(2)]
-    await asyncio.sleep(0.005)
-    waiting[0].cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting[0]
-    await waiting[1]
-    assert taken.batches == [["1"]]
-    assert settler.words == [("hand back", "0", 0.0), ("ack", "1")]
+    await deliver(batches, 5)
+    said = list(settler.words)
+    await asyncio.sleep(0.05)
+    assert said.count(("extend", "4")) >= 3
+    assert settler.words == said

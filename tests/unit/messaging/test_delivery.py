@@ -111,7 +111,9 @@ async def test_a_long_handler_beats() -> None:
     settler = FakeSettler(heartbeat=0.02)
 
     async def long(_: object) -> None:
-        await asyncio.sleep(0.07)
+        async with asyncio.timeout(5):
+            while len(settler.words) < 3:
+                await asyncio.sleep(0.005)
 
     await Delivery(settler).run(long, delivered(), LANE)
     said = list(settler.words)

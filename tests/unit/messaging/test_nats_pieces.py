@@ -3,15 +3,15 @@
 import asyncio
 
 import pytest
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.connect import make_bus, make_topology_job
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.nats import story
 from penstock_common.messaging.nats.bus import NatsBus
+from penstock_common.messaging.nats.client import Raw
 from penstock_common.messaging.nats.origin import Origin, incoming, origin_of
+from penstock_common.messaging.nats.protocol import command, head_of, headers_of
 from penstock_common.messaging.nats.pulse import INTERVAL, Pulse
 from penstock_common.messaging.nats.topology import NatsTopology
 from tests.unit.messaging.fakes import LANE, delivered
@@ -33,13 +33,44 @@ class BootClock:
 @pytest.mark.parametrize("reply", [SHORT, LONG], ids=["plain", "domain"])
 def test_a_delivery_says_where_it_is_from(reply: str) -> None:
     """Stream, consumer, sequence, count."""
-    assert origin_of(Msg(Client(), reply=reply)) == Origin("TEST", "test-on-counted", 42, 3)
+    assert origin_of(reply) == Origin("TEST", "test-on-counted", 42, 3)
 
 
 def test_a_message_from_elsewhere_has_an_id_too() -> None:
     """Published by other means, it is known by its place in the stream."""
-    message = incoming(Msg(Client(), subject="s", reply=SHORT, headers={"X-Some": "v"}), 0.0)
+    message = incoming(Raw("s", SHORT, b"NATS/1.0\r\nX-Some: v\r\n\r\n", b""), 0.0)
     assert (message.message_id, message.headers) == ("TEST:42", {"x-some": "v"})
+
+
+def test_headers_come_as_they_were_sent() -> None:
+    """With lower-case names, colons and characters of any language in their values."""
+    sent = {"ce-id": "a: b", "Nats-Msg-Id": "1", "x": "größer", "empty": ""}
+    assert headers_of(head_of(sent)) == {name.lower(): value for name, value in sent.items()}
+
+
+def test_a_value_can_not_end_its_line() -> None:
+    """It could say more to the server than a header."""
+    head = head_of({"reason": "a\r\nEvil: 1\nmore\rmore", "x\r\ny": "1"})
+    assert headers_of(head) == {"reason": "a  Evil: 1 more more", "x  y": "1"}
+
+
+def test_headers_written_by_others_are_read_too() -> None:
+    """Spaces around a value are optional, and bytes that are no text stay readable."""
+    assert headers_of(b"NATS/1.0\r\nA:1\r\nB :  2 \r\nC: \xff\r\n\r\n") == {"a": "1", "b": "2", "c": "\ufffd"}
+
+
+def test_the_servers_own_words_are_known() -> None:
+    """A status, what it means, and what else it says."""
+    assert headers_of(b"NATS/1.0 503\r\n\r\n") == {"status": "503", "description": ""}
+    beat = b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 7\r\n\r\n"
+    assert headers_of(beat) == {"status": "100", "description": "Idle Heartbeat", "nats-last-consumer": "7"}
+
+
+def test_a_command_says_how_long_it_is() -> None:
+    """Headers count twice: apart, and with the body."""
+    assert command("s", "", b"", b"body") == b"PUB s  4\r\nbody\r\n"
+    head = head_of({"a": "1"})
+    assert command("s", "r", head, b"body") == b"HPUB s r 18 22\r\n" + head + b"body\r\n"
 
 
 def test_the_story_goes_on_through_quarantine() -> None:

@@ -20,6 +20,15 @@ def test_a_quarantine_lane_keeps_the_story_of_its_row() -> None:
     assert lane.quarantine is None
 
 
+def test_a_process_takes_as_much_of_a_lane_as_it_holds() -> None:
+    """What it receives at once is its own; everything else stays as it was declared for all."""
+    table = PLATFORM.resized("inference", "generate_text", 7)
+    row, declared = table.consumer("inference", "generate_text"), PLATFORM.consumer("inference", "generate_text")
+    assert (row.prefetch, replace(row, concurrency=declared.concurrency)) == (7, declared)
+    others = [row for row in table.consumers if row.handler != "generate_text"]
+    assert others == [row for row in PLATFORM.consumers if row.handler != "generate_text"]
+
+
 def test_an_ordered_lane_has_no_quarantine() -> None:
     """It runs one at a time already."""
     assert replace(LANE, ordered=True).quarantine is None

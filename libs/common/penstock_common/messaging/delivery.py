@@ -4,9 +4,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 
 from penstock_common.errors import PenstockError
 from penstock_common.messaging import metrics
@@ -60,16 +62,19 @@ class Delivery:
 
     async def run(self, call: Call, message: Incoming, lane: Consumer) -> None:
         """Handle one message and settle it. Never raises, except when cancelled."""
-        with self.inflight.holding(message):
-            try:
-                if await self._opened(message, lane):
-                    await self._call(call, message, lane)
-                    await self._ack(message, lane)
-            except asyncio.CancelledError:
-                await self.hand_back(message)
-                raise
-            except Exception as error:
-                await self._failed(message, lane, error)
+        own = (message,)
+        task = self.inflight.begin(own)
+        try:
+            if await self._opened(message, lane):
+                await self._call(call, message, own, lane)
+                await self._ack(own, lane)
+        except asyncio.CancelledError:
+            await self.hand_back(message)
+            raise
+        except Exception as error:
+            await self._failed(message, lane, error)
+        finally:
+            self.inflight.end(task, own)
 
     async def hand_back(self, *messages: Incoming) -> None:
         """Give back what won't be handled here; failing that, the bus delivers again by itself."""
@@ -79,33 +84,36 @@ class Delivery:
 
     async def run_batch(self, call: CallBatch, messages: Sequence[Incoming], lane: Consumer) -> None:
         """Handle messages together; if that fails, one by one, so that a poison message costs only itself."""
+        task = self.inflight.begin(messages)
+        try:
+            for message in await self._together(call, messages, lane):
+                await self._run_opened(call, message, lane)
+        except asyncio.CancelledError:
+            await self.hand_back(*messages)
+            raise
+        finally:
+            self.inflight.end(task, messages)
+
+    async def _together(self, call: CallBatch, messages: Sequence[Incoming], lane: Consumer) -> Sequence[Incoming]:
+        """Handle all at once; gives those that are to be handled one by one instead."""
         opened: list[Incoming] = []
-        with self.inflight.holding(*messages):
-            try:
-                opened = [m for m in messages if await self._opened(m, lane)]
-                if len(opened) > 1:
-                    await self._call(call, opened, lane)
-                    for message in opened:
-                        await self._ack(message, lane)
-                    return
-            except asyncio.CancelledError:
-                await self.hand_back(*messages)
-                raise
-            except Exception as error:
-                log.warning("batch.failed", consumer=lane.name, size=len(messages), reason=describe(error))
-        for message in opened:
-            await self._run_opened(call, message, lane)
+        try:
+            opened = [m for m in messages if await self._opened(m, lane)]
+            if len(opened) > 1:
+                await self._call(call, opened, opened, lane)
+                await self._ack(opened, lane)
+                return ()
+        except Exception as error:
+            log.warning("batch.failed", consumer=lane.name, size=len(messages), reason=describe(error))
+        return opened
 
     async def _run_opened(self, call: CallBatch, message: Incoming, lane: Consumer) -> None:
-        with self.inflight.holding(message):
-            try:
-                await self._call(call, [message], lane)
-                await self._ack(message, lane)
-            except asyncio.CancelledError:
-                await self.hand_back(message)
-                raise
-            except Exception as error:
-                await self._failed(message, lane, error)
+        own = (message,)
+        try:
+            await self._call(call, own, own, lane)
+            await self._ack(own, lane)
+        except Exception as error:
+            await self._failed(message, lane, error)
 
     async def _opened(self, message: Incoming, lane: Consumer) -> bool:
         """False where the message was moved aside instead of being handled."""
@@ -120,8 +128,9 @@ class Delivery:
             return False
         return True
 
-    async def _call(self, call: Callable[[Any], Awaitable[None]], given: Any, lane: Consumer) -> None:
-        messages: Sequence[Incoming] = (given,) if isinstance(given, Incoming) else given
+    async def _call(
+        self, call: Callable[[Any], Awaitable[None]], given: Any, messages: Sequence[Incoming], lane: Consumer
+    ) -> None:
         delivered = DELIVERED.set((lane, messages))
         context = CONTEXT.set(Context.of(messages[0].headers))
         try:
@@ -131,12 +140,12 @@ class Delivery:
             CONTEXT.reset(context)
             DELIVERED.reset(delivered)
 
-    async def _ack(self, message: Incoming, lane: Consumer) -> None:
+    async def _ack(self, messages: Sequence[Incoming], lane: Consumer) -> None:
         try:
-            await self.settler.ack(message)
-        except Exception as unsettled:  # it will be delivered again, and the inbox knows it
+            await self.settler.ack(*messages)
+        except Exception as unsettled:  # they will be delivered again, and the inbox knows them
             log.warning("delivery.unacknowledged", consumer=lane.name, reason=describe(unsettled))
-        metrics.DELIVERIES.labels(lane.name, "handled").inc()
+        handled(lane.name).inc(len(messages))
 
     async def _failed(self, message: Incoming, lane: Consumer, error: Exception) -> None:
         try:
@@ -177,6 +186,12 @@ class Delivery:
             await self.settler.ack(message)
             return
         await self.settler.bury(message, lane, attempts, reason)
+
+
+@cache
+def handled(consumer: str) -> Counter:
+    """The counter of a consumer's good ends: finding it costs more than counting."""
+    return metrics.DELIVERIES.labels(consumer, "handled")
 
 
 async def _persistently(call: Callable[[Any], Awaitable[None]], given: Any) -> None:

@@ -2,42 +2,65 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import takewhile
 
 from penstock_common.messaging.ports import Incoming, Settler
 
+EARLY = 1 / 16  # of the time between two beats: what is due so soon beats along
+
 
 class Inflight:
-    """Beats for each delivery by timer (nearly all end before the first beat), and drains them at stop."""
+    """Beats for all deliveries in one sweep (nearly all end before their first beat), and drains them at stop."""
 
     def __init__(self, settler: Settler) -> None:
         self.settler = settler
         self.tasks: set[asyncio.Task[object]] = set()
-        self._beats: set[asyncio.Task[None]] = set()
+        """At work on deliveries."""
+        self._held: dict[int, tuple[float, Incoming]] = {}
+        """By identity, with the time of the next beat; as each waits equally long, the first is due first."""
+        self._timer: asyncio.TimerHandle | None = None
 
-    @contextlib.contextmanager
-    def holding(self, *messages: Incoming) -> Iterator[None]:
-        """Count the current task as at work on these deliveries."""
+    def hold(self, messages: Sequence[Incoming]) -> None:
+        """Beat for these from now on."""
+        if every := self.settler.heartbeat:
+            loop = asyncio.get_running_loop()
+            due = loop.time() + every
+            for message in messages:
+                self._held[id(message)] = due, message
+            if self._timer is None:
+                self._timer = loop.call_at(due, self._sweep)
+
+    def release(self, messages: Sequence[Incoming]) -> None:
+        """Beat for these no more."""
+        for message in messages:
+            self._held.pop(id(message), None)
+
+    def begin(self, messages: Sequence[Incoming]) -> asyncio.Task[object]:
+        """Count the current task as at work on these deliveries, until `end`."""
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
-        timer = Heartbeat(self, messages) if self.settler.heartbeat else None
-        try:
-            yield
-        finally:
-            self.tasks.discard(task)
-            if timer:
-                timer.cancel()
+        self.hold(messages)
+        return task
 
-    def extend(self, message: Incoming) -> None:
-        """Tell the bus that a delivery is still at work; a lost beat is only a duplicate."""
-        beat = asyncio.get_running_loop().create_task(self._extend(message))
-        self._beats.add(beat)
-        beat.add_done_callback(self._beats.discard)
+    def end(self, task: asyncio.Task[object], messages: Sequence[Incoming]) -> None:
+        """They are settled, or left to the bus."""
+        self.tasks.discard(task)
+        self.release(messages)
 
-    async def _extend(self, message: Incoming) -> None:
-        with contextlib.suppress(Exception):
-            await self.settler.extend(message)
+    def _sweep(self) -> None:
+        loop, every = asyncio.get_running_loop(), self.settler.heartbeat
+        assert every is not None
+        soon, again = loop.time() + every * EARLY, loop.time() + every
+        due = [message for _, message in takewhile(lambda held: held[0] <= soon, self._held.values())]
+        for message in due:
+            del self._held[id(message)]
+            self._held[id(message)] = again, message
+        with contextlib.suppress(Exception):  # a lost beat is only a duplicate
+            self.settler.extend([message for message in due if not message.settled])
+        first = next(iter(self._held.values()), None)
+        self._timer = loop.call_at(first[0], self._sweep) if first else None
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for what runs; then cancel it, which hands it back."""
@@ -48,26 +71,3 @@ class Inflight:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=2)
-
-
-class Heartbeat:
-    """A repeating timer over the deliveries that one task holds."""
-
-    def __init__(self, inflight: Inflight, messages: tuple[Incoming, ...]) -> None:
-        self.inflight, self.messages = inflight, messages
-        self._arm()
-
-    def _arm(self) -> None:
-        every = self.inflight.settler.heartbeat
-        assert every is not None
-        self._timer = asyncio.get_running_loop().call_later(every, self._beat)
-
-    def _beat(self) -> None:
-        for message in self.messages:
-            if not message.settled:
-                self.inflight.extend(message)
-        self._arm()
-
-    def cancel(self) -> None:
-        """Beat no more."""
-        self._timer.cancel()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock_common.contracts.base import Contract
+from penstock_common.errors import PenstockError
 from penstock_common.messaging.topology import Consumer, Topic, Topology
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 Deliver = Callable[["Incoming"], Awaitable[None]]
 """Handles one delivery and settles it; never raises."""
+
+Free = Callable[[int], None]
+"""Says that so many deliveries of a lane were settled: as many more may come."""
+
+Take = Callable[["Incoming", Free], None]
+"""Takes charge of a delivery, and calls `Free` once it was settled; must not block, never raises."""
 
 Receive = Callable[[str, bytes], None]
 """Takes (key, body) of a message sent to a process's inbox; must not block."""
@@ -41,7 +48,7 @@ class Outgoing:
     body: bytes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Incoming:
     """One delivery, the same for both buses. Header names are lower case."""
 
@@ -83,11 +90,11 @@ class Settler(Protocol):
     async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
         """(attempt from 1, earlier attempts that ended without a word)."""
 
-    async def ack(self, message: Incoming) -> None:
-        """Handled; never deliver again."""
+    async def ack(self, *messages: Incoming) -> None:
+        """Handled, all of one lane; never deliver again."""
 
-    async def extend(self, message: Incoming) -> None:
-        """Still at work."""
+    def extend(self, messages: Sequence[Incoming]) -> None:
+        """Still at work on these."""
 
     async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
         """Deliver again after `delay` seconds; the attempt counts."""
@@ -142,8 +149,15 @@ class Bus(Protocol):
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Store durably; returns once the bus confirmed. A repeat under the same id is harmless."""
 
+    async def publish_all(self, messages: Sequence[Outgoing], timeout: float = 2.0) -> Sequence[PenstockError | None]:
+        """Store several, under one time limit; gives, for each, why it was not confirmed, and None where it was."""
+
     def send(self, process: str, key: str, body: bytes) -> None:
-        """Best effort, in order, to a process's inbox; nothing is stored. Raises BusUnavailable if surely lost."""
+        """Best effort, in order, to a process's inbox; nothing is stored.
+
+        What one turn of the event loop sends to the same process travels together. Raises BusUnavailable if surely
+        lost, MessageTooLarge.
+        """
 
     async def receive(self, process: str, receive: Receive) -> Subscription:
         """Open this process's inbox."""
@@ -172,7 +186,10 @@ class Bus(Protocol):
         """FastStream for these lanes: one subscriber each, settled by `delivery` alone."""
 
     async def pull(self, lane: Consumer, deliver: Deliver) -> Subscription:
-        """Receive a durable lane on the plain client, at most `lane.prefetch` deliveries at once."""
+        """Receive a durable lane on the plain client, each delivery in a task, at most `lane.prefetch` at once."""
+
+    async def take(self, lane: Consumer, take: Take) -> Subscription:
+        """The same, but without tasks."""
 
 
 class TopologyJob(Protocol):

@@ -13,7 +13,7 @@ from penstock_common.messaging.binding import matched
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.delivery import Call, Delivery
 from penstock_common.messaging.envelope import opened
-from penstock_common.messaging.ports import Bound, Bus, Deliver, Front, Incoming, Subscription
+from penstock_common.messaging.ports import Bound, Bus, Front, Incoming, Subscription
 from penstock_common.messaging.router import Registration, Router, bind
 from penstock_common.messaging.topology import Consumer, Runner, Topology
 
@@ -43,7 +43,7 @@ class Runtime:
         self._guard = await self.bus.guard(self.topology)
         plain = [(r, lane) for r, lane in lanes if lane.runner is Runner.PLAIN]
         for registration, lane in plain:
-            self._subscriptions.append(await self.bus.pull(lane, self._deliver(registration, lane)))
+            self._subscriptions.append(await self._subscribe(registration, lane))
         if bounds := [self._bound(r, lane) for r, lane in lanes if lane.runner is Runner.FASTSTREAM]:
             self._front = self.bus.front(bounds, self.delivery)
             await self._front.start()
@@ -78,16 +78,16 @@ class Runtime:
     def _bound(self, registration: Registration, lane: Consumer) -> Bound:
         return Bound(lane, registration.contract, bind(registration.handler, self.deps))
 
-    def _deliver(self, registration: Registration, lane: Consumer) -> Deliver:
+    async def _subscribe(self, registration: Registration, lane: Consumer) -> Subscription:
         call = bind(registration.handler, self.deps)
         if lane.batch:
-            return Batches(self.delivery, _decoding_all(registration, call), lane).deliver
+            return await self.bus.take(lane, Batches(self.delivery, _decoding_all(registration, call), lane).take)
+        single = _decoding(registration, call)
 
         async def deliver(message: Incoming) -> None:
             await self.delivery.run(single, message, lane)
 
-        single = _decoding(registration, call)
-        return deliver
+        return await self.bus.pull(lane, deliver)
 
 
 def _lanes(row: Consumer) -> list[Consumer]:

@@ -51,6 +51,8 @@ class Topic:
     wire: Wire = Wire.JSON
     reply: type[Contract] | None = None
     """What a query is answered with, as JSON."""
+    is_unhurried: bool = False
+    """Whether nobody waits for it: relays let such messages gather for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,11 @@ class Consumer:
     quarantine_concurrency: int = 1
     base: str = ""
     """On a derived lane (quarantine, dead): the consumer it belongs to."""
+    name: str = field(init=False, repr=False, compare=False)
+    """Durable, queue and inbox name: `<service>-<handler>`; NATS forbids dots."""
 
-    @property
-    def name(self) -> str:
-        """Durable, queue and inbox name: `<service>-<handler>`; NATS forbids dots."""
-        return f"{self.service}-{self.handler.replace('_', '-')}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.service}-{self.handler.replace('_', '-')}")
 
     @property
     def inbox_name(self) -> str:
@@ -206,6 +208,14 @@ class Topology:
             if (consumer.service, consumer.handler) == (service, handler):
                 return consumer
         raise KeyError(f"no consumer {handler} of {service} in the topology")
+
+    def resized(self, service: str, handler: str, concurrency: int) -> "Topology":
+        """The same with another concurrency of one handler, for the process that has it."""
+        rows = tuple(
+            replace(row, concurrency=concurrency) if (row.service, row.handler) == (service, handler) else row
+            for row in self.consumers
+        )
+        return replace(self, consumers=rows)
 
     @cached_property
     def lanes(self) -> tuple[Consumer, ...]:

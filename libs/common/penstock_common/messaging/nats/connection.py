@@ -1,18 +1,18 @@
 """One nats-py client: how it connects, and how messages leave it."""
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error, MaxPayloadError, SlowConsumerError
+from nats.errors import Error, SlowConsumerError
 
-from penstock_common.errors import BusUnavailable, MessageTooLarge
+from penstock_common.errors import BusUnavailable, MessageTooLarge, PenstockError
 from penstock_common.messaging import metrics
+from penstock_common.messaging.nats.client import LeanClient, Raw
+from penstock_common.messaging.nats.expected import Answers, Expected
+from penstock_common.messaging.nats.protocol import command, head_of
 from penstock_common.messaging.nats.pulse import Pulse
 from penstock_common.messaging.ports import Outgoing
 
@@ -53,11 +53,10 @@ class Connection:
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self.name = url, name
-        self.client = Client()
+        self.client = LeanClient()
         self.pulse = Pulse()
         self.on_reconnect: set[Callable[[], Awaitable[None]]] = set()
-        self._waiting: dict[str, asyncio.Future[None]] = {}
-        self._numbers = itertools.count()
+        self._answers = Answers()
         self._inbox = ""
         self._closing = False
 
@@ -75,10 +74,10 @@ class Connection:
                 )
         except (OSError, TimeoutError, Error) as error:
             await self.client.close()
-            self.client = Client()
+            self.client = LeanClient()
             raise BusUnavailable(f"NATS can't be reached: {error or type(error).__name__}") from error
         self._inbox = self.client.new_inbox()
-        await self.client.subscribe(f"{self._inbox}.*", cb=self._acknowledged, pending_msgs_limit=PENDING_MESSAGES)
+        await self.client.take(f"{self._inbox}.*", self._acknowledged)
         self.pulse.start()
 
     async def close(self) -> None:
@@ -92,66 +91,67 @@ class Connection:
                 log.warning("bus.unflushed", reason=repr(error))
         await self.client.close()
 
-    def post(
-        self,
-        subject: str,
-        body: bytes,
-        reply: str = "",
-        headers: Mapping[str, str] | None = None,
-        *,
-        hold: bool = False,
-    ) -> None:
+    def post(self, subject: str, body: bytes, reply: str = "", head: bytes = b"", *, hold: bool = False) -> None:
         """Put a message into the client's buffer before returning, so that order holds.
 
         While disconnected only a message to `hold` is kept, until the server is back; any other raises BusUnavailable.
+        Raises MessageTooLarge.
         """
-        if not (hold or self.client.is_connected):
+        if len(head) + len(body) > self.client.max_payload:
+            raise MessageTooLarge(f"{len(body)} bytes")
+        self.put(command(subject, reply, head, body), hold=hold)
+
+    def put(self, commands: bytes, *, hold: bool = False) -> None:
+        """Put whole commands into the client's buffer, as `post` does."""
+        client = self.client
+        if not client.is_connected and (not hold or client.is_closed):
             raise BusUnavailable("NATS is disconnected")
-        if self.client.pending_data_size + len(body) > PENDING_BYTES:
+        if client.pending_data_size + len(commands) > PENDING_BYTES:
             raise BusUnavailable("NATS doesn't take what is sent fast enough")
-        publishing = self.client.publish(subject, body, reply, dict(headers) if headers else None)
-        try:
-            publishing.send(None)  # below its buffer's limit nats-py never waits: this runs it to its end
-        except StopIteration:
-            return
-        except MaxPayloadError as error:
-            raise MessageTooLarge(f"{len(body)} bytes") from error
-        except (Error, OSError) as error:
-            raise BusUnavailable(f"NATS: {error}") from error
-        publishing.close()
-        raise BusUnavailable("NATS's buffer is full")
+        client.put(commands)
 
     async def publish(self, message: Outgoing, timeout: float) -> None:
         """Store in a stream, once per message id within the stream's duplicate window. Raises BusUnavailable."""
-        key = str(next(self._numbers))
-        answer = self._waiting[key] = asyncio.get_running_loop().create_future()
-        headers = {**message.headers, "Nats-Msg-Id": message.message_id, "Nats-Expected-Stream": message.stream}
-        try:
-            self.post(message.subject, message.body, f"{self._inbox}.{key}", headers)
-            async with asyncio.timeout(timeout):
-                await answer
-        except TimeoutError as error:
-            raise BusUnavailable(f"no acknowledgement within {timeout} s") from error
-        finally:
-            del self._waiting[key]
+        (error,) = await self.publish_all([message], timeout)
+        if error:
+            raise error
 
-    async def _acknowledged(self, msg: Msg) -> None:
-        answer = self._waiting.get(msg.subject.rpartition(".")[2])
-        if answer is None or answer.done():
-            return
-        if not msg.data:  # NATS's "no responders": no stream takes this subject
-            answer.set_exception(BusUnavailable("no stream stores this subject: run `penstock topology apply`"))
-        elif error := ACKNOWLEDGEMENT.decode(msg.data).error:
-            answer.set_exception(BusUnavailable(f"JetStream refused: {error.description}"))
+    async def publish_all(self, messages: Sequence[Outgoing], timeout: float) -> Sequence[PenstockError | None]:
+        """Store several; gives, for each, why it was not stored within `timeout` seconds."""
+        if not messages:
+            return ()
+        expected = Expected(len(messages))
+        keys = [self._begin(message, expected, place) for place, message in enumerate(messages)]
+        late = f"no acknowledgement within {timeout} s"
+        timer = asyncio.get_running_loop().call_later(timeout, self._answers.give_up, keys, late)
+        try:
+            return await expected.wait()
+        finally:
+            timer.cancel()
+            self._answers.forget(keys)
+
+    def _begin(self, message: Outgoing, expected: Expected, place: int) -> str:
+        key = self._answers.expect(expected, place)
+        own = {"Nats-Msg-Id": message.message_id, "Nats-Expected-Stream": message.stream}
+        try:
+            self.post(message.subject, message.body, f"{self._inbox}.{key}", head_of({**message.headers, **own}))
+        except PenstockError as error:
+            self._answers.tell(key, error)
+        return key
+
+    def _acknowledged(self, raw: Raw) -> None:
+        error: str | None
+        if not raw.body:  # NATS's "no responders": no stream takes this subject
+            error = "no stream stores this subject: run `penstock topology apply`"
         else:
-            answer.set_result(None)
+            refusal = ACKNOWLEDGEMENT.decode(raw.body).error
+            error = f"JetStream refused: {refusal.description}" if refusal else None
+        self._answers.tell(raw.subject.rpartition(".")[2], BusUnavailable(error) if error else None)
 
     async def _disconnected(self) -> None:
         if not self._closing:
             log.warning("bus.disconnected", bus="nats")
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(BusUnavailable("disconnected before the acknowledgement"))
+        self._answers.give_up_all("disconnected before the acknowledgement")
 
     async def _reconnected(self) -> None:
         metrics.RECONNECTS.labels("nats").inc()

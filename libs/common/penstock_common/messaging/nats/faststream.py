@@ -11,6 +11,7 @@ from faststream.message import StreamMessage
 from faststream.middlewares import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from penstock_common.messaging.delivery import Delivery
 from penstock_common.messaging.envelope import opened
@@ -77,9 +78,12 @@ class NatsFront:
             self._pulls.append(await self._bus.pull(bound.lane, self._consume(bound, subscriber)))
 
     def _consume(self, bound: Bound, subscriber: Any) -> Callable[[Incoming], Any]:
+        client = self._bus.connection.client
+
         async def consume(message: Incoming) -> None:
             CURRENT.set((message, bound))
-            await subscriber.consume(message.raw)
+            headers = dict(message.headers)
+            await subscriber.consume(Msg(client, message.subject, message.raw, message.body, headers))
 
         return consume
 

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from nats.aio.msg import Msg
-
 from penstock_common.messaging import deadletter
 from penstock_common.messaging.envelope import MESSAGE_ID
+from penstock_common.messaging.nats.client import Raw
+from penstock_common.messaging.nats.protocol import headers_of
 from penstock_common.messaging.ports import Incoming
 
 SHORT = 9  # tokens of $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.…; else domain and account come first
@@ -23,17 +23,21 @@ class Origin(NamedTuple):
         return f"{self.stream}:{self.sequence}"
 
 
-def origin_of(msg: Msg) -> Origin:
+def origin_of(reply: str) -> Origin:
     """Read from `$JS.ACK.…`."""
-    tokens = msg.reply.split(".")
-    first = 2 if len(tokens) == SHORT else 4
-    return Origin(tokens[first], tokens[first + 1], int(tokens[first + 3]), int(tokens[first + 2]))
+    stream, consumer, delivered, sequence, *_ = _tokens(reply)
+    return Origin(stream, consumer, int(sequence), int(delivered))
 
 
-def incoming(msg: Msg, held_until: float) -> Incoming:
-    """A delivery of a lane, for handlers. `held_until` is in CLOCK_BOOTTIME seconds."""
-    headers = {name.lower(): value for name, value in (msg.headers or {}).items()}
-    origin = origin_of(msg)
-    id_ = headers.get(MESSAGE_ID) or headers.get("nats-msg-id") or str(origin)
-    again = origin.delivered > 1 or deadletter.ATTEMPTS in headers
-    return Incoming(msg.subject, id_, headers, msg.data, msg, redelivered=again, held_until=held_until)
+def incoming(raw: Raw, held_until: float) -> Incoming:
+    """A delivery of a lane, for handlers; its `raw` is the reply subject. `held_until` is in CLOCK_BOOTTIME seconds."""
+    headers = headers_of(raw.head)
+    id_ = headers.get(MESSAGE_ID) or headers.get("nats-msg-id") or str(origin_of(raw.reply))
+    again = _tokens(raw.reply)[2] != "1" or deadletter.ATTEMPTS in headers
+    return Incoming(raw.subject, id_, headers, raw.body, raw.reply, redelivered=again, held_until=held_until)
+
+
+def _tokens(reply: str) -> list[str]:
+    """Stream, consumer, deliveries, sequence and more."""
+    tokens = reply.split(".")
+    return tokens[2:] if len(tokens) == SHORT else tokens[4:]

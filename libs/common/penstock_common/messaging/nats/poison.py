@@ -1,12 +1,15 @@
 """Buries what JetStream stopped delivering: messages that killed their process each time."""
 
+import asyncio
+import contextlib
+
 import msgspec
 import structlog
-from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from penstock_common.errors import PenstockError
+from penstock_common.errors import BusUnavailable, PenstockError
 from penstock_common.messaging.nats import story
+from penstock_common.messaging.nats.client import Raw
 from penstock_common.messaging.nats.connection import Connection
 from penstock_common.messaging.nats.failures import unavailable
 from penstock_common.messaging.nats.notes import Notes
@@ -39,21 +42,35 @@ class PoisonWatch:
         self._connection, self._notes = connection, notes
         self._lanes = {lane.name: lane for lane in topology.lanes}
         self._pull = SlotPull(connection, ADVISORIES, WATCHER, SLOTS)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to watch."""
-        await self._pull.start(self._take, _nak)
+        await self._pull.start(self._take, self._refuse)
 
     async def stop(self) -> None:
         """Watch no more."""
         await self._pull.stop()
 
-    async def _take(self, msg: Msg) -> None:
-        advisory = msgspec.json.decode(msg.data, type=Advisory)
+    def _take(self, raw: Raw) -> None:
+        task = asyncio.create_task(self._learn(raw))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._pull.free(1)
+
+    def _refuse(self, raw: Raw) -> None:
+        with contextlib.suppress(BusUnavailable):  # then it comes again by itself
+            self._connection.post(raw.reply, b"-NAK")
+
+    async def _learn(self, raw: Raw) -> None:
+        advisory = msgspec.json.decode(raw.body, type=Advisory)
         try:
             if lane := self._lanes.get(advisory.consumer):
                 await self._rescue(advisory, lane)
-            self._connection.post(msg.reply, b"+ACK", hold=True)
+            self._connection.post(raw.reply, b"+ACK", hold=True)
         except PenstockError as error:  # the advisory comes again
             log.warning("poison.unburied", consumer=advisory.consumer, reason=str(error))
 
@@ -84,7 +101,3 @@ class PoisonWatch:
                 return None
         headers = {name.lower(): value for name, value in (raw.headers or {}).items()}
         return Incoming(raw.subject or "", headers.get("ce-id", str(origin)), headers, raw.data or b"", raw)
-
-
-async def _nak(msg: Msg) -> None:
-    await msg.nak()

@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error
-from nats.js.api import Header
 
 from penstock_common.errors import BusUnavailable
-from penstock_common.messaging.nats.connection import PENDING_MESSAGES, Connection
+from penstock_common.messaging.nats.client import Raw, Take
+from penstock_common.messaging.nats.connection import Connection
+from penstock_common.messaging.nats.protocol import DESCRIPTION, STATUS, headers_of
 
 log = structlog.get_logger()
 
@@ -22,8 +21,6 @@ EXPIRES = 2.0  # seconds; a frozen process's open request swallows deliveries fo
 IDLE_BEAT = 1.0
 SILENCE = 2.5  # without a word for that long while a request is open, it is lost
 WATCH = 0.5
-
-Take = Callable[[Msg], Awaitable[None]]
 
 
 class SlotPull:
@@ -37,11 +34,10 @@ class SlotPull:
         self._heard = time.monotonic()
         self._open = True
         self._lost = False
-        self._tasks: set[asyncio.Task[None]] = set()
         self._subscription: NatsSubscription | None = None
 
     async def start(self, take: Take, refuse: Take) -> None:
-        """Begin: `take` handles a message and returns when its slot is free, `refuse` gives back what came too late."""
+        """Begin: `take` is given each message, until `free` is called for it; `refuse` those that came too late."""
         self._take, self._refuse = take, refuse
         self._connection.on_reconnect.add(self._renew)
         await self._renew()
@@ -64,55 +60,46 @@ class SlotPull:
         old, client = self._subscription, self._connection.client
         self._heard, self._asked = time.monotonic(), 0
         inbox = client.new_inbox()
-        self._subscription = await client.subscribe(inbox, cb=self._on, pending_msgs_limit=PENDING_MESSAGES)
+        self._subscription = await client.take(inbox, self._on)
         self._inbox = inbox
         self._ask()
         if old:
             with contextlib.suppress(Error):
                 await old.unsubscribe()
 
-    async def _on(self, msg: Msg) -> None:
+    def free(self, count: int) -> None:
+        """So many messages were settled."""
+        self._busy -= count
+        self._ask()
+
+    def _on(self, raw: Raw) -> None:
         self._heard = time.monotonic()
-        if not msg.reply:
-            return self._on_status(msg.headers or {})
+        if not raw.reply:
+            return self._on_status(headers_of(raw.head))
         self._found()
         self._asked = max(0, self._asked - 1)
         if not self._open:
-            return self._spawn(self._refuse(msg))
+            return self._refuse(raw)
         self._busy += 1
-        self._spawn(self._run(msg))
-        return None
+        return self._take(raw)
 
     def _on_status(self, headers: dict[str, str]) -> None:
-        status = headers.get(Header.STATUS.value)
+        status = headers.get(STATUS)
         if status == "100":  # idle heartbeat
             return self._found()
-        self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", self._asked)))
+        self._asked = max(0, self._asked - int(headers.get("nats-pending-messages", self._asked)))
         if status in ("404", "408"):  # the request ended in the ordinary way
             self._found()
             self._ask()
         elif not self._lost:  # the watch asks again
             self._lost = True
-            log.error("consumer.lost", consumer=self._name, status=status, reason=headers.get("Description", ""))
+            log.error("consumer.lost", consumer=self._name, status=status, reason=headers.get(DESCRIPTION, ""))
         return None
 
     def _found(self) -> None:
         if self._lost:
             self._lost = False
             log.info("consumer.found", consumer=self._name)
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        assert isinstance(work, Coroutine)
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, msg: Msg) -> None:
-        try:
-            await self._take(msg)
-        finally:
-            self._busy -= 1
-            self._ask()
 
     def _ask(self) -> None:
         free = self._slots - self._busy - self._asked

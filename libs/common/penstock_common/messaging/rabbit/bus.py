@@ -1,17 +1,21 @@
 """The bus on RabbitMQ."""
 
+import contextlib
 from collections.abc import Container, Sequence
 
+from penstock_common.errors import PenstockError
 from penstock_common.messaging.delivery import Delivery
-from penstock_common.messaging.ports import Bound, Deliver, Front, Outgoing, Receive, Subscription
+from penstock_common.messaging.packs import Packs, packed_size
+from penstock_common.messaging.ports import Bound, Deliver, Front, Outgoing, Receive, Subscription, Take
 from penstock_common.messaging.rabbit import wire
 from penstock_common.messaging.rabbit.ephemeral import Answer, Asker, Listen, Listening, answering, inbox, inbox_key
 from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, Link, unavailable
-from penstock_common.messaging.rabbit.publishing import Publisher, Sender
+from penstock_common.messaging.rabbit.publishing import Letter, Publisher, Sender
 from penstock_common.messaging.rabbit.pull import Pull
 from penstock_common.messaging.rabbit.pulse import Pulse
 from penstock_common.messaging.rabbit.settler import RabbitSettler
 from penstock_common.messaging.rabbit.topology import absent
+from penstock_common.messaging.tasks import in_tasks
 from penstock_common.messaging.topology import Consumer, Topic, Topology
 from penstock_common.tracing.messages import asking, sending
 
@@ -29,6 +33,7 @@ class RabbitBus:
         # Apart, because a broker that has no room for what is published stops reading that connection: acks too.
         self._lanes = Link(url, f"{name} lanes")
         self._publisher, self._sender, self._asker = Publisher(self.link), Sender(self.link), Asker(self.link)
+        self._packs = Packs(self._leave)
         self.settler = RabbitSettler(self._lanes, self._publisher, self.pulse)
 
     @property
@@ -46,6 +51,7 @@ class RabbitBus:
 
     async def close(self) -> None:
         """Flush what was sent, and disconnect."""
+        self._packs.flush()
         for channel in (self._asker, self._sender, self._publisher):
             await channel.stop()
         self.pulse.stop()
@@ -54,17 +60,27 @@ class RabbitBus:
 
     async def publish(self, message: Outgoing, timeout: float = 2.0) -> None:
         """Store durably; returns once every queue of the subject confirmed. Raises BusUnavailable."""
-        routed = message.subject.startswith(COMMANDS) or message.subject in self._consumed
         with sending(message) as leaving:
-            properties = wire.persistent(message.message_id, leaving.headers)
-            await self._publisher.publish(
-                wire.EVENTS, message.subject, message.body, properties, timeout, routed=routed
-            )
+            await self._publisher.publish(self._letter(leaving), timeout)
+
+    async def publish_all(self, messages: Sequence[Outgoing], timeout: float = 2.0) -> Sequence[PenstockError | None]:
+        """Store several; gives, for each, why it was not confirmed."""
+        with contextlib.ExitStack() as spans:
+            leaving = [self._letter(spans.enter_context(sending(message))) for message in messages]
+            return await self._publisher.publish_all(leaving, timeout)
+
+    def _letter(self, message: Outgoing) -> Letter:
+        routed = message.subject.startswith(COMMANDS) or message.subject in self._consumed
+        properties = wire.persistent(message.message_id, message.headers)
+        return Letter(wire.EVENTS, message.subject, message.body, properties, routed)
 
     def send(self, process: str, key: str, body: bytes) -> None:
-        """Best effort, in order, to a process's inbox; nothing is stored. Raises BusUnavailable if surely lost."""
-        properties = wire.Properties(message_id=key, delivery_mode=wire.TRANSIENT)
-        self._sender.send(wire.INBOXES, inbox_key(process), body, properties)
+        """Best effort, in order, to a process's inbox. Raises BusUnavailable if surely lost, MessageTooLarge."""
+        self._sender.require_room(packed_size(key, body))
+        self._packs.add(process, key, body)
+
+    def _leave(self, process: str, pack: bytes) -> None:
+        self._sender.send(wire.INBOXES, inbox_key(process), pack, wire.Properties(delivery_mode=wire.TRANSIENT))
 
     async def receive(self, process: str, receive: Receive) -> Subscription:
         """Open this process's inbox."""
@@ -110,8 +126,12 @@ class RabbitBus:
         return front(self, bounds, delivery)
 
     async def pull(self, lane: Consumer, deliver: Deliver) -> Subscription:
-        """Receive a durable lane on the plain client, at most `lane.prefetch` deliveries at once."""
-        pull = Pull(self._lanes, self.pulse, lane, deliver)
+        """Receive a durable lane on the plain client, each delivery in a task, at most `lane.prefetch` at once."""
+        return await self.take(lane, in_tasks(deliver))
+
+    async def take(self, lane: Consumer, take: Take) -> Subscription:
+        """The same, but without tasks."""
+        pull = Pull(self._lanes, self.pulse, lane, take)
         await pull.start()
         return pull
 

@@ -11,10 +11,11 @@ from aiormq.exceptions import PublishError
 
 from penstock_common.errors import BusUnavailable, NoAnswer
 from penstock_common.messaging.deadletter import describe
+from penstock_common.messaging.packs import unpacking
 from penstock_common.messaging.ports import Receive
 from penstock_common.messaging.rabbit.held import Held
 from penstock_common.messaging.rabbit.link import Link, unavailable
-from penstock_common.messaging.rabbit.publishing import Sender, checked, confirmed
+from penstock_common.messaging.rabbit.publishing import Letter, Sender, checked, post
 from penstock_common.messaging.rabbit.wire import EVENTS, INBOXES, QUERIES, TRANSIENT, Properties, headers_of
 from penstock_common.messaging.topology import Topic
 from penstock_common.tracing.messages import answering as in_trace
@@ -51,9 +52,10 @@ def inbox_key(process: str) -> str:
 
 def inbox(link: Link, process: str, receive: Receive) -> Held:
     """Calls `receive` with key and body, in the order of arrival."""
+    take = unpacking(receive)
 
     async def on_message(message: DeliveredMessage) -> None:
-        receive(message.header.properties.message_id or "", message.body)
+        take(message.body)
 
     return mailbox(link, INBOXES, inbox_key(process), on_message)
 
@@ -127,7 +129,7 @@ class Asker(Held):
             del self._waiting[question]
 
     async def _publish(self, key: str, body: bytes, properties: Properties) -> None:
-        await confirmed(checked(self, body), body, QUERIES, key, properties, mandatory=True)
+        await asyncio.shield(post(checked(self, len(body)), Letter(QUERIES, key, body, properties)))
 
     async def _listen(self, channel: Channel) -> None:
         await channel.basic_consume(REPLIES, self._on_reply, no_ack=True)

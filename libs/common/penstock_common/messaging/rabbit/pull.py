@@ -8,7 +8,7 @@ from aiormq.channel import Channel
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.deadletter import describe
-from penstock_common.messaging.ports import Deliver, Incoming
+from penstock_common.messaging.ports import Take
 from penstock_common.messaging.rabbit.held import Held
 from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, Link, unavailable
 from penstock_common.messaging.rabbit.pulse import Pulse
@@ -24,14 +24,11 @@ LOOK_EVERY = 5.0  # seconds
 class Pull:
     """One consumer with a channel of its own; `lane.prefetch` deliveries at once, each begun as it arrives."""
 
-    def __init__(
-        self, link: Link, pulse: Pulse, lane: Consumer, deliver: Deliver, look_every: float = LOOK_EVERY
-    ) -> None:
-        self._link, self._pulse, self._lane, self._deliver = link, pulse, lane, deliver
+    def __init__(self, link: Link, pulse: Pulse, lane: Consumer, take: Take, look_every: float = LOOK_EVERY) -> None:
+        self._link, self._pulse, self._lane, self._take = link, pulse, lane, take
         self._look_every = look_every
         self._held = Held(link, lane.name, self._consume, vital=False)
-        self._running: set[asyncio.Task[None]] = set()
-        self._received = 0
+        self._busy = self._received = 0
         self._tag = ""
 
     @property
@@ -66,21 +63,20 @@ class Pull:
         self._tag = consumed.consumer_tag
 
     async def _on_message(self, message: DeliveredMessage) -> None:
-        # A task of ours: aiormq cancels its own with the channel, but a handler may outlive a lost connection.
+        # Not handled here: aiormq cancels this with the channel, but a handler may outlive a lost connection.
         self._received += 1
-        task = asyncio.create_task(self._run(incoming(message, self._lane, self._pulse.now())))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._busy += 1
+        self._take(incoming(message, self._lane, self._pulse.now()), self._free)
 
-    async def _run(self, message: Incoming) -> None:
-        await self._deliver(message)
+    def _free(self, count: int) -> None:
+        self._busy -= count
 
     async def _watch(self) -> None:
         """Rebuild a consumer that got nothing, and held nothing, while messages waited all the time."""
         before, waited = -1, False
         while True:
             await asyncio.sleep(self._look_every)
-            idle = self._received == before and not self._running
+            idle = self._received == before and not self._busy
             before = self._received
             if not (idle and await self._waiting()):
                 waited = False

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
 from aiormq.exceptions import ChannelInvalidStateError
+from pamqp import commands as spec
+from pamqp.base import Frame
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, SUBJECT
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.rabbit.letters import DEATHS, EARLIER, story
 from penstock_common.messaging.rabbit.link import Link
-from penstock_common.messaging.rabbit.publishing import Publisher
+from penstock_common.messaging.rabbit.publishing import Letter, Publisher
 from penstock_common.messaging.rabbit.pulse import Pulse
 from penstock_common.messaging.rabbit.wire import DEAD, Delivered, level_name, persistent
 from penstock_common.messaging.topology import Consumer
@@ -48,15 +52,22 @@ class RabbitSettler:
         deaths = 0 if lane.ordered else int(message.headers.get(DEATHS, 0)) + delivered.returns
         return told + delivered.returns + 1, deaths
 
-    async def ack(self, message: Incoming) -> None:
+    async def ack(self, *messages: Incoming) -> None:
         """Handled; never deliver again."""
-        delivered: Delivered = message.raw
-        message.settled = True
-        self._first.pop((delivered.lane.name, message.message_id), None)
-        with taken_back(message):
-            await delivered.channel.basic_ack(delivered.tag, wait=False)
+        acks: dict[Channel, list[Frame]] = {}
+        for message in messages:
+            delivered: Delivered = message.raw
+            message.settled = True
+            if self._first:
+                self._first.pop((delivered.lane.name, message.message_id), None)
+            acks.setdefault(delivered.channel, []).append(spec.Basic.Ack(delivery_tag=delivered.tag))
+        for channel, frames in acks.items():
+            if channel.is_closed:
+                log.info("delivery.taken_back", consumer=messages[0].raw.lane.name, messages=len(frames))
+            else:
+                await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
 
-    async def extend(self, message: Incoming) -> None:
+    def extend(self, messages: Sequence[Incoming]) -> None:
         """Nothing to do: a delivery lives as long as its connection."""
 
     async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
@@ -128,7 +139,7 @@ class RabbitSettler:
         properties = persistent(message.message_id, headers, delay)
         while not delivered.channel.is_closed:
             try:
-                await self._publisher.publish(exchange, key, message.body, properties, CONFIRM_TIMEOUT)
+                await self._publisher.publish(Letter(exchange, key, message.body, properties), CONFIRM_TIMEOUT)
             except BusUnavailable as error:
                 log.warning("delivery.unmoved", consumer=delivered.lane.name, to=key, reason=error.message)
                 await asyncio.sleep(UNMOVED_PAUSE)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 from pamqp import commands as spec
 
 from penstock_common.messaging import deadletter
@@ -38,7 +39,7 @@ class Delivered:
     """What the settler needs of a delivery, whichever client received it."""
 
     lane: Consumer
-    channel: AbstractChannel
+    channel: Channel
     tag: int
     returns: int
     """Earlier deliveries since it was last published that ended without an ack."""
@@ -90,6 +91,6 @@ def incoming(message: DeliveredMessage, lane: Consumer, received: float) -> Inco
         message_id=headers.get(MESSAGE_ID, ""),
         headers=headers,
         body=message.body,
-        raw=Delivered(lane, message.channel, tag, returns, received),
+        raw=Delivered(lane, cast(Channel, message.channel), tag, returns, received),
         redelivered=returns > 0 or deadletter.ATTEMPTS in headers,
     )
