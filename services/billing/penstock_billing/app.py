@@ -39,11 +39,11 @@ class App:
         await self.runtime.start()
         self.started = True
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Receive no more, end what runs, publish what it said, disconnect."""
         if self.answering:
             await self.answering.stop()
-        await self.runtime.stop(self.grace)
+        await self.runtime.stop(self.grace if grace is None else grace)
         await self.foundation.stop()
 
     async def checks(self) -> dict[str, bool]:

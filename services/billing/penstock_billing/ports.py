@@ -1,12 +1,14 @@
 """What billing's handlers need of the outside."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from penstock_billing.domain.charge import Charge
 from penstock_billing.domain.entries import Book, Entry, Known
 from penstock_common.contracts.base import Contract
 from penstock_common.contracts.catalogue import CatalogueModel, Price
+from penstock_common.contracts.generation import GenerationCompleted
 
 M = TypeVar("M", bound=Contract)
 M_co = TypeVar("M_co", bound=Contract, covariant=True)
@@ -56,6 +58,15 @@ class Books(Protocol[M_co]):
 
 class Deps(Protocol):
     """What a handler is given."""
+
+    async def prices(self, versions: Collection[int]) -> Mapping[int, Price]:
+        """Prices by version, among them those of these versions that have arrived."""
+
+    async def post_new(self, events: Sequence[GenerationCompleted], charges: Sequence[Charge]) -> bool:
+        """Post charges, mark their events as handled and publish their facts, all at once.
+
+        False, and nothing is written, where any of it was written before.
+        """
 
     def transaction(self, messages: M | Sequence[M]) -> AbstractAsyncContextManager[Books[M]]:
         """Begin with the inbox rows of the messages; commit at the end of the block."""

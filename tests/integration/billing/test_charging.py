@@ -1,6 +1,7 @@
 """One charge for every end, whatever is delivered how often."""
 
 import pytest
+from sqlalchemy.event import listen
 
 from penstock_common.contracts.catalogue import Price
 from penstock_common.contracts.generation import Outcome, Tokens
@@ -19,6 +20,22 @@ async def test_redelivered_completion_is_charged_once(billing: Billing) -> None:
     await billing.receive(event, times=2)
     assert await billing.charged(event.request_id) == [40 * 100_000 + 2 * 200_000]
     assert await billing.published() == [f"{event.request_id}.usage"]
+
+
+async def test_a_new_batch_is_one_statement(billing: Billing) -> None:
+    """Inbox, books and outbox in one round trip; what is known already takes a transaction of several."""
+    statements: list[str] = []
+    engine = billing.database.engine.sync_engine
+    listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    events = [a_completion() for _ in range(3)]
+    await billing.receive(*events)
+    assert [await billing.charged(e.request_id) for e in events] == [[4_400_000]] * 3
+    assert not [s for s in statements if "insert" in s]
+    one = "select count(distinct xmin::text) from (select xmin from billing.entries union select xmin from {}) x"
+    for table in ("billing.postings", "billing.outbox", "billing.inbox where consumer like '%completed'"):
+        assert await billing.fetch(one.format(table)) == [1]
+    await billing.receive(events[0], a_completion())
+    assert [s for s in statements if "insert into billing.entries" in s]
 
 
 async def test_a_message_twice_in_one_batch_is_charged_once(billing: Billing) -> None:

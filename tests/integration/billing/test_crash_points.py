@@ -8,28 +8,47 @@ from pathlib import Path
 import pytest
 
 from penstock_common.contracts.base import encode
+from penstock_common.contracts.generation import GenerationCompleted
 from tests.support.billing import Billing, a_completion, id_of
-from tests.support.crashing import BEFORE_ACK
+from tests.support.crashing import AFTER, BEFORE, BEFORE_ACK
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
 CUT = "select pg_terminate_backend(pid) from pg_locks where not granted and relation = 'billing.postings'::regclass"
-STATEMENTS = {"1": "inbox", "2": "prices", "3": "entries and postings", "4": "outbox"}
+STATEMENTS = {"1": "inbox", "2": "what the inbox knows", "3": "entries and postings", "4": "outbox"}
+CHARGE = [4_400_000]
 
 
-@pytest.mark.parametrize("point", [*STATEMENTS, BEFORE_ACK])
+@pytest.mark.parametrize("point", [BEFORE, AFTER, BEFORE_ACK])
 async def test_a_kill_changes_nothing(billing: Billing, billing_url: str, point: str) -> None:
-    """Before the commit nothing is there; after it, the inbox knows the redelivery."""
+    """Before the only statement nothing is there; after it, the inbox knows the redelivery."""
     completion = a_completion()
-    body = encode(completion).decode()
-    command = (sys.executable, "-m", "tests.support.crashing", billing_url, point, body)
+    await killed(billing_url, point, completion)
+    assert await billing.charged(completion.request_id) == ([] if point == BEFORE else CHARGE)
+    await billing.receive(completion)
+    assert await billing.charged(completion.request_id) == CHARGE
+    assert await billing.published() == [f"{completion.request_id}.usage"]
+
+
+@pytest.mark.parametrize("point", STATEMENTS)
+async def test_a_kill_beside_a_redelivery_changes_nothing(billing: Billing, billing_url: str, point: str) -> None:
+    """A batch of which something is known is a transaction of several statements: the kill takes all of them back."""
+    known, completion = a_completion(), a_completion()
+    await billing.receive(known)
+    await killed(billing_url, point, known, completion)
+    assert await billing.charged(completion.request_id) == []
+    await billing.receive(known, completion)
+    assert [await billing.charged(e.request_id) for e in (known, completion)] == [CHARGE, CHARGE]
+    assert sorted(await billing.published()) == sorted(f"{e.request_id}.usage" for e in (known, completion))
+
+
+async def killed(url: str, point: str, *events: GenerationCompleted) -> None:
+    """Have a process handle a batch, and die at a point."""
+    bodies = [encode(event).decode() for event in events]
+    command = (sys.executable, "-m", "tests.support.crashing", url, point, *bodies)
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
     assert await process.wait() == -signal.SIGKILL
-    assert await billing.charged(completion.request_id) == ([4_400_000] if point == BEFORE_ACK else [])
-    await billing.receive(completion)
-    assert await billing.charged(completion.request_id) == [4_400_000]
-    assert await billing.published() == [f"{completion.request_id}.usage"]
 
 
 async def test_a_cut_connection_changes_nothing(billing: Billing) -> None:

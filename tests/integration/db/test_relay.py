@@ -1,6 +1,8 @@
 """The relay: what was committed is published, at least once and under its own id."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -8,7 +10,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from penstock_common.contracts.billing import UsageRecorded
+from penstock_common.contracts.generation import Tokens
 from penstock_common.contracts.keys import KeyCreated
+from penstock_common.db import relay as relay_module
 from penstock_common.db.relay import Relay
 from penstock_common.db.transaction import Database
 from penstock_common.errors import DatabaseUnavailable
@@ -30,6 +35,24 @@ async def write(database: Database, rows: int = 1, then: str = "select 1") -> li
             tx.publish(KeyCreated(key_id=uuid7(), tenant=uuid7(), version=1))
         await tx.connection.execute(text(then))
     return [row.outgoing.message_id for row in tx.rows]
+
+
+async def write_unhurried(database: Database) -> str:
+    """Commit a message for which nobody waits; returns its id."""
+    fact = UsageRecorded(
+        request_id=uuid7(),
+        tenant=uuid7(),
+        key_id=uuid7(),
+        model="m",
+        tokens=Tokens(1, 2),
+        charge_nano=3,
+        currency="USD",
+        price_version=1,
+        occurred_at=datetime.now(UTC),
+    )
+    async with database.transaction() as tx:
+        tx.publish(fact)
+    return tx.rows[0].outgoing.message_id
 
 
 async def execute(database: Database, statement: str) -> Any:
@@ -157,3 +180,94 @@ async def test_a_row_of_a_living_process_is_left_to_it(database: Database) -> No
     database.offer = lambda rows: None
     await write(database)
     assert await relay.publish_orphans() == 0
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how long messages gather, and keeps the poller away from them."""
+    monkeypatch.setattr(relay_module, "POLL_SECONDS", 3600.0)
+    return lambda gather: monkeypatch.setattr(relay_module, "GATHER_SECONDS", gather)
+
+
+async def sent(bus: MemoryBus, count: int) -> list[str]:
+    """The ids that left, once they are so many."""
+    async with asyncio.timeout(10):
+        while len(bus.sent) < count:
+            await asyncio.sleep(0.01)
+    return bus.sent
+
+
+async def test_what_nobody_waits_for_leaves_together(database: Database, seconds: Callable[[float], None]) -> None:
+    """Of several transactions one group, by itself."""
+    seconds(2.0)
+    bus = MemoryBus()
+    relay = relay_of(database, bus)
+    await relay.start()
+    ids = [await write_unhurried(database) for _ in range(3)]
+    assert bus.sent == []
+    assert await sent(bus, 3) == ids
+    await relay.stop()
+    assert bus.groups == [3]
+    assert await execute(database, UNPUBLISHED) == 0
+
+
+async def test_what_somebody_waits_for_takes_along_what_gathers(
+    database: Database, seconds: Callable[[float], None]
+) -> None:
+    """At once, in the order of the commits; and a stop waits for nothing."""
+    seconds(60.0)
+    bus = MemoryBus()
+    relay = relay_of(database, bus)
+    await relay.start()
+    ids = [await write_unhurried(database), *await write(database)]
+    assert await sent(bus, 2) == ids
+    ids.append(await write_unhurried(database))
+    await relay.stop()
+    assert bus.sent == ids
+
+
+async def test_what_comes_while_a_group_leaves_gathers_anew(
+    database: Database, seconds: Callable[[float], None]
+) -> None:
+    """Else the slowness of the bus would make small groups of a busy hour."""
+    seconds(2.0)
+    late: list[str] = []
+
+    async def more() -> None:
+        if not late:
+            late.append("")
+            late[0] = await write_unhurried(database)
+
+    bus = MemoryBus(confirmed=more)
+    relay = relay_of(database, bus)
+    await relay.start()
+    ids = [await write_unhurried(database), await write_unhurried(database)]
+    assert await sent(bus, 3) == [*ids, *late]
+    await relay.stop()
+    assert bus.groups == [2, 1]
+
+
+async def test_a_mark_awaits_no_flush_and_nothing_else_goes_without(database: Database) -> None:
+    """A mark lost with the server is made again; an effect would be lost."""
+    await write(database)
+    key = {"day": await execute(database, "select day from trial.outbox")}
+    key["ids"] = [await execute(database, "select id from trial.outbox")]
+    shown = "show synchronous_commit"
+    async with database.engine.connect() as connection:
+        await connection.execute(text("set synchronous_commit = on"))
+        await connection.commit()
+        await connection.execute(text(relay_module.MARK.format(schema="trial")), key)
+        assert await connection.scalar(text(shown)) == "off"
+        await connection.commit()
+        assert await connection.scalar(text(shown)) == "on"
+
+
+async def test_marks_of_two_days_are_all_made(database: Database) -> None:
+    """Around midnight one group has rows of both."""
+    relay = relay_of(database, MemoryBus())
+    ids = await abandoned(database, 4)
+    move = "update trial.outbox set day = day + 1 where message_id = any(:ids)"
+    async with database.engine.begin() as connection:
+        await connection.execute(text(move), {"ids": ids[:2]})
+    assert await relay.publish_orphans() == 4
+    assert await execute(database, UNPUBLISHED) == 0

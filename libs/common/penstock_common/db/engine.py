@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -48,14 +49,19 @@ def with_driver(url: str) -> str:
 
 def is_unavailable(error: BaseException) -> bool:
     """True where the database could not be reached, or ended the connection."""
-    if isinstance(error, PoolTimeout | OSError | asyncio.TimeoutError | InterfaceError):
+    if isinstance(error, PoolTimeout | OSError | asyncio.TimeoutError | InterfaceError | asyncpg.InterfaceError):
+        return True
+    state = state_of(error)
+    if state.startswith(GONE):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None) or ""
-    if error.connection_invalidated or state.startswith(GONE):
-        return True
-    return isinstance(error, OperationalError) and not state
+    return error.connection_invalidated or (isinstance(error, OperationalError) and not state)
+
+
+def state_of(error: BaseException | None) -> str:
+    """PostgreSQL's five characters for what went wrong, from the driver or through SQLAlchemy; empty where none."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The inbox: which consumer handled which message, in the transaction of the effect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,24 +32,28 @@ async def insert(connection: AsyncConnection, schema: str, messages: Sequence[In
 
     Raises FingerprintDiffers where an id was handled with another content, ContractViolated for an id without a time.
     """
-    delivered = DELIVERED.get()
-    assert delivered is not None
-    consumer = delivered[0].inbox_name
     prints = fingerprints(messages)
-    given = {
-        "day": [day(m) for m in prints],
-        "consumer": [consumer] * len(prints),
-        "id": list(prints),
-        "print": list(prints.values()),
-    }
+    given = columns_of(prints)
     fresh = set(await connection.scalars(text(INSERT.format(schema=schema)), given))
     if len(fresh) < len(prints):
-        del given["print"]
-        known = await connection.execute(text(KNOWN.format(schema=schema)), {**given, "consumer": consumer})
+        handled = {"day": given["day"], "id": given["id"], "consumer": given["consumer"][0]}
+        known = await connection.execute(text(KNOWN.format(schema=schema)), handled)
         for message_id, fingerprint in known:
             if fingerprint != prints[message_id]:
                 raise FingerprintDiffers(f"{message_id} was handled with another content")
     return repeated(messages, fresh)
+
+
+def columns_of(prints: Mapping[str, str]) -> dict[str, list[object]]:
+    """The rows of messages, given as id → fingerprint, that the running handler was given; one array a column."""
+    delivered = DELIVERED.get()
+    assert delivered is not None
+    return {
+        "day": [day(m) for m in prints],
+        "consumer": [delivered[0].inbox_name] * len(prints),
+        "id": list(prints),
+        "print": list(prints.values()),
+    }
 
 
 def fingerprints(messages: Sequence[Incoming]) -> dict[str, str]:
@@ -72,7 +77,7 @@ def repeated(messages: Sequence[Incoming], fresh: set[str]) -> set[int]:
     return seen
 
 
-def day(message_id: str) -> object:
+def day(message_id: str) -> date:
     """The partition of a message id."""
     try:
         return day_of(message_id)

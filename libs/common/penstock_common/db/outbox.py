@@ -7,8 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from penstock_common.ids import time_of
+from penstock_common.ids import day_made
 from penstock_common.messaging.ports import Outgoing
+
+COLUMNS = ("day", "id", "subject", "stream", "message_id", "headers", "body")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,13 @@ class OutboxRow:
     @property
     def day(self) -> date:
         """The partition."""
-        return time_of(self.id).date()
+        return day_made(self.id)
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """Its columns, in the order of `COLUMNS`."""
+        out = self.outgoing
+        return (self.day, self.id, out.subject, out.stream, out.message_id, self.headers_json, out.body)
 
     @cached_property
     def headers_json(self) -> str:

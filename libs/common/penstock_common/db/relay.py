@@ -8,7 +8,8 @@ from datetime import date
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_common.db.engine import translated
 from penstock_common.db.outbox import OutboxRow
@@ -23,7 +24,8 @@ log = structlog.get_logger()
 BATCH = 256
 BACKLOG = 10_000  # rows in memory; beyond that the poller finds them in the table
 POLL_SECONDS = 0.5
-SETTLE_SECONDS = 0.05  # marks are gathered this long: nobody waits for them
+GATHER_SECONDS = 0.1  # what nobody waits for leaves together
+SETTLE_SECONDS = 0.25  # marks are gathered this long: nobody waits for them
 ORPHANED_AFTER = "1 second"  # younger rows are being published by the process that wrote them
 
 Key = tuple[date, UUID]
@@ -35,14 +37,14 @@ from {{schema}}.outbox
 where published_at is null and retry_at <= now() and created_at < now() - interval '{ORPHANED_AFTER}'
 order by id limit {BATCH} for update skip locked
 """
+# A mark that a crash of the server loses is made again, after one more publish under the same id: no flush is awaited.
 MARK = """
-update {schema}.outbox o set published_at = now()
-from unnest(cast(:day as date[]), cast(:id as uuid[])) as g(day, id)
-where o.day = g.day and o.id = g.id and o.published_at is null
+update {schema}.outbox set published_at = now()
+from (select set_config('synchronous_commit', 'off', true)) as haste
+where day = :day and id = any(:ids) and published_at is null
 """
 DEFER = """
-update {schema}.outbox o set retry_at = now() + interval '2 seconds'
-from unnest(cast(:day as date[]), cast(:id as uuid[])) as g(day, id) where o.day = g.day and o.id = g.id
+update {schema}.outbox set retry_at = now() + interval '2 seconds' where day = :day and id = any(:ids)
 """
 SQL = (CLAIM, MARK, DEFER)
 
@@ -54,9 +56,11 @@ class Relay:
         self.database, self.bus, self.service = database, bus, service
         database.offer = self.offer
         self._claim, self._mark_published, self._defer = (text(sql.format(schema=database.schema)) for sql in SQL)
+        self._unhurried = {topic.subject for topic in database.topology.topics if topic.is_unhurried}
         self._queue: deque[OutboxRow] = deque(maxlen=BACKLOG)
         self._published: list[Key] = []
         self._nudge, self._stopping = asyncio.Event(), False
+        self._later: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -78,28 +82,45 @@ class Relay:
             await self._mark()
 
     def offer(self, rows: Sequence[OutboxRow]) -> None:
-        """Take rows just committed. What does not fit is found by polling."""
+        """Take rows just committed; in their order they leave at once, or soon where all of them are unhurried.
+
+        What does not fit is found by polling.
+        """
         self._queue.extend(rows)
-        self._nudge.set()
+        if len(self._queue) >= BATCH or any(row.outgoing.subject not in self._unhurried for row in rows):
+            self._nudge.set()
+        elif rows and self._later is None:
+            self._later = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._nudge.set)
 
     async def _publish_loop(self) -> None:
         while not (self._stopping and not self._queue):
             await self._nudge.wait()
             self._nudge.clear()
-            while self._queue and self.bus.connected:
-                rows = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-                done, _ = await self._publish({(r.day, r.id): r.outgoing for r in rows})
-                self._published += done
+            if self._later:
+                self._later.cancel()
+                self._later = None
+            due = len(self._queue)  # what comes meanwhile has a nudge of its own, now or later
+            while due and self.bus.connected:
+                rows = [self._queue.popleft() for _ in range(min(BATCH, due))]
+                due -= len(rows)
+                await self._publish_own(rows)
             if not self.bus.connected:
                 self._queue.clear()
                 if self._stopping:
                     return
 
+    async def _publish_own(self, rows: Sequence[OutboxRow]) -> None:
+        try:
+            done, _ = await self._publish({(r.day, r.id): r.outgoing for r in rows})
+            self._published += done
+        except Exception:  # the poller finds them
+            log.exception("relay.failed", service=self.service)
+
     async def _publish(self, rows: dict[Key, Outgoing]) -> tuple[list[Key], list[Key]]:
         """Publish side by side; returns (confirmed, refused)."""
-        results = await asyncio.gather(*(self.bus.publish(o) for o in rows.values()), return_exceptions=True)
-        done = [key for key, result in zip(rows, results, strict=True) if result is None]
-        failed = {key: r for key, r in zip(rows, results, strict=True) if isinstance(r, BaseException)}
+        results = await self.bus.publish_all(list(rows.values()))
+        done = [key for key, error in zip(rows, results, strict=True) if error is None]
+        failed = {key: error for key, error in zip(rows, results, strict=True) if error is not None}
         for key, error in failed.items():
             log.warning("outbox.refused", subject=rows[key].subject, id=str(key[1]), reason=describe(error))
         metrics.PUBLISHED.labels(self.service).inc(len(done))
@@ -115,7 +136,7 @@ class Relay:
         if keys := self._published:
             self._published = []
             async with self.database.reading() as connection:
-                await connection.execute(self._mark_published, arrays(keys))
+                await touch(connection, self._mark_published, keys)
 
     async def _poll_loop(self) -> None:
         while True:
@@ -139,11 +160,14 @@ class Relay:
             rows = {(r.day, r.id): Outgoing(r.subject, r.stream, r.message_id, r.headers, bytes(r.body)) for r in found}
             done, refused = await self._publish(rows)
             for statement, keys in ((self._mark_published, done), (self._defer, refused)):
-                if keys:
-                    await connection.execute(statement, arrays(keys))
+                await touch(connection, statement, keys)
         return len(found)
 
 
-def arrays(keys: Sequence[Key]) -> dict[str, list[object]]:
-    """Row keys as the parameters `day` and `id`."""
-    return {"day": [d for d, _ in keys], "id": [i for _, i in keys]}
+async def touch(connection: AsyncConnection, statement: TextClause, keys: Sequence[Key]) -> None:
+    """Run a statement about rows: once a day that they are of, which is nearly always one."""
+    days: dict[date, list[UUID]] = {}
+    for day, id_ in keys:
+        days.setdefault(day, []).append(id_)
+    for day, ids in sorted(days.items()):
+        await connection.execute(statement, {"day": day, "ids": ids})

@@ -1,6 +1,6 @@
 """One transaction: the inbox rows of what is handled, its effects, the outbox rows of what follows."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic
@@ -11,8 +11,9 @@ from typing_extensions import TypeVar
 
 from penstock_common.contracts.base import Contract
 from penstock_common.db import inbox
+from penstock_common.db.direct import Direct
 from penstock_common.db.engine import make_engine, translated
-from penstock_common.db.outbox import OutboxRow, insert_statement
+from penstock_common.db.outbox import COLUMNS, OutboxRow, insert_statement
 from penstock_common.ids import uuid7
 from penstock_common.messaging.delivery import DELIVERED
 from penstock_common.messaging.envelope import CONTEXT, envelop, inherited
@@ -38,10 +39,7 @@ class Transaction(Generic[M]):
     def publish(self, message: Contract, *, message_id: str = "", because_of: Contract | None = None) -> None:
         """Publish once this transaction commits. `message_id` defaults to a new uuid7 and must begin with one."""
         cause = self.causes.get(id(because_of))
-        context = inherited(cause) if cause else CONTEXT.get()
-        topic = self.topology.topic(type(message))
-        outgoing = envelop(message, topic, message_id=message_id, context=context)
-        self.rows.append(OutboxRow(uuid7(), outgoing))
+        self.rows.append(outbox_row(self.topology, message, message_id, cause))
 
 
 class Database:
@@ -51,6 +49,8 @@ class Database:
         self.schema, self.topology = schema, topology
         self.engine = make_engine(url, name=f"penstock-{schema}", pool_size=pool_size)
         self.offer: Offer = lambda rows: None
+        self.direct = Direct(self.engine)
+        """For this service's most frequent statements."""
         self._insert_outbox = text(insert_statement(schema))
         self._described = {"db.system.name": "postgresql", "db.namespace": schema}
 
@@ -76,6 +76,15 @@ class Database:
                     await connection.execute(self._insert_outbox, columns_of(rows))
         self.offer(rows)
 
+    async def at_once(self, statement: str, given: Iterable[object], rows: Sequence[OutboxRow]) -> None:
+        """Run a statement that is a transaction of its own, and then have the outbox rows published that it wrote.
+
+        Raises DatabaseUnavailable, else what the driver raises.
+        """
+        with leaf(f"transaction {self.schema}", Kind.CLIENT, self._described):
+            await self.direct.fetch(statement, *given)
+        self.offer(rows)
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading, or for single statements that commit themselves."""
@@ -98,7 +107,14 @@ class Database:
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self.direct.close()
         await self.engine.dispose()
+
+
+def outbox_row(topology: Topology, message: Contract, message_id: str, cause: Incoming | None) -> OutboxRow:
+    """A message with the row that keeps it, because of a delivery or else of what the running handler was given."""
+    context = inherited(cause) if cause else CONTEXT.get()
+    return OutboxRow(uuid7(), envelop(message, topology.topic(type(message)), message_id=message_id, context=context))
 
 
 def deliveries_of(messages: Sequence[Contract]) -> Sequence[Incoming]:
@@ -111,14 +127,6 @@ def deliveries_of(messages: Sequence[Contract]) -> Sequence[Incoming]:
     return delivered[1]
 
 
-def columns_of(rows: Sequence[OutboxRow]) -> dict[str, list[object]]:
+def columns_of(rows: Sequence[OutboxRow]) -> dict[str, Sequence[object]]:
     """Outbox rows as parameters of one statement, one array a column."""
-    return {
-        "day": [r.day for r in rows],
-        "id": [r.id for r in rows],
-        "subject": [r.outgoing.subject for r in rows],
-        "stream": [r.outgoing.stream for r in rows],
-        "message_id": [r.outgoing.message_id for r in rows],
-        "headers": [r.headers_json for r in rows],
-        "body": [r.outgoing.body for r in rows],
-    }
+    return dict(zip(COLUMNS, zip(*(row.values for row in rows), strict=True), strict=True))

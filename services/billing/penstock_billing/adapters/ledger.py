@@ -1,6 +1,6 @@
 """The books: entries and postings written together, a batch a statement."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,29 +16,29 @@ from penstock_common.ids import uuid7
 log = structlog.get_logger()
 REPEATED = Counter("penstock_billing_repeated_entries", "Entries that were in the book already", ["book", "same"])
 
-COLUMNS: Mapping[str, tuple[str, Callable[[Entry], Any]]] = {
-    "book": ("text", lambda e: e.book.value),
-    "source_key": ("text", lambda e: e.source_key),
-    "request_id": ("uuid", lambda e: e.request_id),
-    "attempt": ("integer", lambda e: e.attempt),
-    "kind": ("text", lambda e: e.kind),
-    "tenant": ("uuid", lambda e: e.tenant),
-    "key_id": ("uuid", lambda e: e.key_id),
-    "model": ("text", lambda e: e.model),
-    "prompt_tokens": ("bigint", lambda e: e.tokens.prompt),
-    "completion_tokens": ("bigint", lambda e: e.tokens.completion),
-    "cached_tokens": ("bigint", lambda e: e.tokens.cached),
-    "measure": ("text", lambda e: e.tokens.measure.value),
-    "outcome": ("text", lambda e: e.outcome),
-    "currency": ("text", lambda e: e.currency),
-    "price_version": ("bigint", lambda e: e.price_version),
-    "corrects": ("uuid", lambda e: e.corrects),
-    "occurred_at": ("timestamptz", lambda e: e.occurred_at),
+COLUMNS = {
+    "book": "text",
+    "source_key": "text",
+    "request_id": "uuid",
+    "attempt": "integer",
+    "kind": "text",
+    "tenant": "uuid",
+    "key_id": "uuid",
+    "model": "text",
+    "prompt_tokens": "bigint",
+    "completion_tokens": "bigint",
+    "cached_tokens": "bigint",
+    "measure": "text",
+    "outcome": "text",
+    "currency": "text",
+    "price_version": "bigint",
+    "corrects": "uuid",
+    "occurred_at": "timestamptz",
 }
-"""Column of an entry → its type, and where its value comes from."""
+"""The columns of an entry, with their types."""
 
 _NAMES = ", ".join(COLUMNS)
-_ARRAYS = ", ".join(f"cast(:{name} as {type_}[])" for name, (type_, _) in COLUMNS.items())
+_ARRAYS = ", ".join(f"cast(:{name} as {type_}[])" for name, type_ in COLUMNS.items())
 # One order for all, so that two transactions with the same entries wait for one another instead of deadlocking.
 POST = f"""
 with entered as (
@@ -108,10 +108,17 @@ class SqlLedger:
                 raise EntryDiffers(f"{entry.source_key} is in the customer book with other numbers")
 
 
-def parameters(by_id: Mapping[UUID, Entry]) -> dict[str, list[Any]]:
+def parameters(by_id: Mapping[UUID, Entry]) -> dict[str, Sequence[Any]]:
     """The entries and their postings, one array a column."""
-    entries = list(by_id.values())
-    columns = {name: [value(e) for e in entries] for name, (_, value) in COLUMNS.items()}
+    columns = dict(zip(COLUMNS, zip(*map(values_of, by_id.values()), strict=True), strict=True))
     postings = [(id_, account, amount) for id_, e in by_id.items() for account, amount in e.postings.items()]
-    entry_ids, accounts, amounts = map(list, zip(*postings, strict=True))
+    entry_ids, accounts, amounts = zip(*postings, strict=True)
     return {"id": list(by_id), **columns, "entry": entry_ids, "account": accounts, "amount": amounts}
+
+
+def values_of(entry: Entry) -> tuple[Any, ...]:
+    """An entry's columns, in the order of `COLUMNS`."""
+    e, tokens = entry, entry.tokens
+    what = (e.book.value, e.source_key, e.request_id, e.attempt, e.kind, e.tenant, e.key_id, e.model)
+    counts = (tokens.prompt, tokens.completion, tokens.cached, tokens.measure.value)
+    return (*what, *counts, e.outcome, e.currency, e.price_version, e.corrects, e.occurred_at)

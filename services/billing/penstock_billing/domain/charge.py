@@ -1,8 +1,9 @@
 """How the end of a request becomes entries of the two books."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from uuid import UUID
+
+import msgspec
 
 from penstock_billing.domain.entries import COST, REVENUE, Book, Entry, Known, customer_account, provider_account
 from penstock_billing.domain.errors import PriceUnknown, Unpriced
@@ -18,8 +19,7 @@ UNKNOWN = "unknown"
 FREE = Price(version=NO_PRICE, currency="USD", input_nano=0, output_nano=0, cached_input_nano=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """What one completion puts into the books, and what is told of it."""
 
     customer: Entry
@@ -106,7 +106,7 @@ def correction(entry: Entry, known: Known) -> Entry | None:
         return None
     accounts = entry.postings.keys() | known.postings.keys()
     moved = {a: entry.postings.get(a, 0) - known.postings.get(a, 0) for a in sorted(accounts)}
-    return replace(
+    return msgspec.structs.replace(
         entry,
         source_key=f"{entry.source_key}/corrected",
         postings={a: amount for a, amount in moved.items() if amount or a in entry.postings},

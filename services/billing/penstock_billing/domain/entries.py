@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
+
 from penstock_common.contracts.generation import Tokens
 
 
@@ -32,8 +34,7 @@ def provider_account(provider: str) -> str:
     return f"provider:{provider}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One fact in one book, under a source key that is used once for ever."""
 
     book: Book
