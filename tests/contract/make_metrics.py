@@ -19,6 +19,7 @@ LABELS = {
     "bus": "`nats` or `rabbitmq`",
     "by": "what noticed: a constant of the code",
     "consumer": "the consumers of the topology table, quarantine and dead lanes included",
+    "lane": "`interactive`, `embeddings`",
     "method": "the methods of HTTP, and `_OTHER`",
     "model": "the catalogue's models by name, and `-` where a request named none of them",
     "outcome": "a constant of the code",

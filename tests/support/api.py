@@ -7,14 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-import uvicorn
 
 from penstock_api.app import App, build
 from penstock_api.domain.keys import digest_of, secret_of
 from penstock_api.settings import BootstrapSettings, Settings
 from penstock_common.db.migrate import upgrade
 from penstock_common.messaging.connect import apply_topology
-from penstock_common.service import begin
+from penstock_common.service import HttpServer, begin, http_config
 from penstock_common.settings import BusSettings, DatabaseSettings, FolderSettings, HttpSettings
 
 USER = secret_of(b"u" * 32)
@@ -60,8 +59,7 @@ async def api_process(database_url: str, bus_url: str, *, admin: str = ADMIN) ->
 @asynccontextmanager
 async def client_of(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a process's routes, over a real socket."""
-    config = uvicorn.Config(app.asgi, host="127.0.0.1", port=0, log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
+    server = HttpServer(http_config(app.asgi, app.settings))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

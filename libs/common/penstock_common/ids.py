@@ -1,11 +1,16 @@
 """Identifiers: uuid7 (RFC 9562), whose first 48 bits are the Unix time in milliseconds."""
 
 import os
+import re
 import time
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from uuid import UUID
 
 UUID_TEXT = 36  # characters of a uuid's canonical text
+UUID7 = re.compile("([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1).toordinal()
 
 
 def uuid7(at_ms: int | None = None) -> UUID:
@@ -23,7 +28,20 @@ def time_of(id_: UUID) -> datetime:
 
 def day_of(message_id: str) -> date:
     """The UTC day of a message id, `<uuid7>` or `<uuid7>.<suffix>`. Raises ValueError for anything else."""
-    id_ = UUID(message_id[:UUID_TEXT])
-    if id_.version != 7:
+    if not (found := UUID7.match(message_id)):
         raise ValueError(f"{message_id!r} does not begin with a uuid7")
-    return time_of(id_).date()
+    return _day(int(found[1] + found[2], 16) // DAY_MS)
+
+
+def day_made(id_: UUID) -> date:
+    """The UTC day on which a uuid7 was made."""
+    return _day((id_.int >> 80) // DAY_MS)
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> date:
+    """The day so many days after the epoch. Raises ValueError beyond the year 9999."""
+    try:
+        return date.fromordinal(EPOCH + number)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error

@@ -98,46 +98,64 @@ class Sealer:
 
     def __init__(self, keyring: Keyring) -> None:
         self.keyring = keyring
-        self._keys: dict[UUID, bytes] = {}
+        self._keys: dict[bytes, SubjectKey] = {}
+        """By the bytes of the subject's id."""
 
     def seal(self, subject: UUID, context: str, text: bytes) -> bytes:
         """Seal. Raises SubjectErased."""
-        nonce = os.urandom(NONCE_BYTES)
-        cipher = AESGCM(derive(self._key(subject), context))
-        return VERSION + subject.bytes + nonce + cipher.encrypt(nonce, text, context.encode())
+        nonce, place = os.urandom(NONCE_BYTES), context.encode()
+        return VERSION + subject.bytes + nonce + self._key(subject).cipher(place).encrypt(nonce, text, place)
 
     def open(self, context: str, sealed: bytes) -> bytes:
         """The text. Raises SubjectErased where the key is gone, ContractViolated for anything not sealed so."""
         if sealed[:1] != VERSION or len(sealed) < 1 + ID_BYTES + NONCE_BYTES:
             raise ContractViolated("not a sealed text")
-        subject = UUID(bytes=bytes(sealed[1 : 1 + ID_BYTES]))
-        key = self._keys.get(subject) or self.keyring.get(subject)
-        if key is None:
-            raise SubjectErased(subject=str(subject))
+        key = self._held(bytes(sealed[1 : 1 + ID_BYTES]))
         body = 1 + ID_BYTES
-        nonce, rest = sealed[body : body + NONCE_BYTES], sealed[body + NONCE_BYTES :]
+        nonce, rest, place = sealed[body : body + NONCE_BYTES], sealed[body + NONCE_BYTES :], context.encode()
         try:
-            return AESGCM(derive(key, context)).decrypt(nonce, rest, context.encode())
+            return key.cipher(place).decrypt(nonce, rest, place)
         except InvalidTag as error:
             raise ContractViolated("a sealed text does not belong to this context") from error
 
     def mac(self, subject: UUID, text: bytes) -> str:
         """A keyed digest (32 hex digits): equal for equal texts of a subject, and silent about them."""
-        return blake2b(text, key=self._key(subject), digest_size=16).hexdigest()
+        return blake2b(text, key=self._key(subject).raw, digest_size=16).hexdigest()
 
     def forget(self, subject: UUID) -> None:
         """Drop a cached key, after its erasure was announced."""
-        self._keys.pop(subject, None)
+        self._keys.pop(subject.bytes, None)
 
-    def _key(self, subject: UUID) -> bytes:
-        key = self._keys.get(subject)
+    def _key(self, subject: UUID) -> "SubjectKey":
+        key = self._keys.get(subject.bytes)
         if key is None:
             if len(self._keys) >= CACHED_KEYS:
                 self._keys.clear()
-            key = self._keys[subject] = self.keyring.get_or_make(subject)
+            key = self._keys[subject.bytes] = SubjectKey(self.keyring.get_or_make(subject))
         return key
 
+    def _held(self, id_: bytes) -> "SubjectKey":
+        """The key of whatever was sealed, which is never made here. Raises SubjectErased."""
+        if known := self._keys.get(id_):
+            return known
+        subject = UUID(bytes=id_)
+        raw = self.keyring.get(subject)
+        if raw is None:
+            raise SubjectErased(subject=str(subject))
+        return SubjectKey(raw)
 
-def derive(key: bytes, context: str) -> bytes:
-    """A key of its own for each context."""
-    return hmac.digest(key, context.encode(), "sha256")
+
+class SubjectKey:
+    """A subject's key, and what of deriving another from it is the same each time."""
+
+    __slots__ = ("_hmac", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._hmac = hmac.new(raw, digestmod="sha256")
+
+    def cipher(self, context: bytes) -> AESGCM:
+        """A cipher by a key of its own for each context."""
+        derived = self._hmac.copy()
+        derived.update(context)
+        return AESGCM(derived.digest())

@@ -36,6 +36,7 @@ from penstock_common.contracts.generation import (
 )
 from penstock_common.contracts.keys import KeyCreated, KeyRevoked
 from penstock_common.contracts.platform import BusRebuilt
+from penstock_common.contracts.queueing import BatchText, QueueReport, QueueText, ReadQueue
 from penstock_common.contracts.runs import (
     CancelRun,
     ListRuns,
@@ -81,6 +82,8 @@ COMMANDS = Stream("COMMANDS", max_age=DAY, max_bytes=GIB // 2, refuse_when_full=
 GENERATE = Stream("GENERATE", max_age=600, max_bytes=4 * GIB, refuse_when_full=True)
 EMBED = Stream("EMBED", max_age=600, max_bytes=GIB // 2, refuse_when_full=True)
 VECTORIZE = Stream("VECTORIZE", max_age=DAY, max_bytes=GIB // 2, refuse_when_full=True)
+QUEUE = Stream("QUEUE", max_age=2 * DAY, max_bytes=GIB, refuse_when_full=True)
+TURNS = Stream("TURNS", max_age=2 * DAY, max_bytes=GIB, refuse_when_full=True)
 RUNS = Stream("RUNS", max_age=7 * DAY, max_bytes=GIB // 2, refuse_when_full=True)
 WORKER_EVENTS = Stream("WORKER", max_age=14 * DAY, max_bytes=GIB // 2)
 SCHEDULER_EVENTS = Stream("SCHEDULER", max_age=14 * DAY, max_bytes=GIB // 4)
@@ -94,11 +97,17 @@ REMOVE_MODEL = Topic("cmd.inference.model.remove.v1", RemoveModel, "api", Kind.C
 KEY_CREATED = Topic("api.key.created.v1", KeyCreated, "api", stream=API_EVENTS.name)
 KEY_REVOKED = Topic("api.key.revoked.v1", KeyRevoked, "api", stream=API_EVENTS.name)
 GENERATION_COMPLETED = Topic(
-    "inference.generation.completed.v1", GenerationCompleted, "inference", stream=INFERENCE_EVENTS.name
+    "inference.generation.completed.v1",
+    GenerationCompleted,
+    "inference",
+    stream=INFERENCE_EVENTS.name,
+    is_unhurried=True,
 )
 ATTEMPT_COSTED = Topic("inference.attempt.costed.v1", AttemptCosted, "inference", stream=INFERENCE_EVENTS.name)
 CATALOGUE_CHANGED = Topic("inference.catalogue.changed.v1", CatalogueChanged, "inference", stream=INFERENCE_EVENTS.name)
-USAGE_RECORDED = Topic("billing.usage.recorded.v1", UsageRecorded, "billing", stream=BILLING_EVENTS.name)
+USAGE_RECORDED = Topic(
+    "billing.usage.recorded.v1", UsageRecorded, "billing", stream=BILLING_EVENTS.name, is_unhurried=True
+)
 ATTACH_GENERATION = Topic("inference.generation.attach.v1", AttachGeneration, "api", Kind.BROADCAST)
 GENERATION_TAKEN_OVER = Topic("inference.generation.taken_over.v1", GenerationTakenOver, "inference", Kind.BROADCAST)
 API_LIVES = Topic("api.process.lives.v1", ApiLives, "api", Kind.BROADCAST)
@@ -115,6 +124,9 @@ EMBED_TEXTS = Topic("cmd.inference.texts.embed.v1", EmbedTexts, "api", Kind.COMM
 VECTORIZE_TEXTS = Topic(
     "cmd.inference.texts.vectorize.v1", VectorizeTexts, "indexer", Kind.COMMAND, VECTORIZE.name, Wire.MSGPACK
 )
+QUEUE_TEXT = Topic("cmd.inference.text.queue.v1", QueueText, "api", Kind.COMMAND, QUEUE.name, Wire.MSGPACK)
+BATCH_TEXT = Topic("cmd.inference.text.batch.v1", BatchText, "inference", Kind.COMMAND, TURNS.name, Wire.MSGPACK)
+READ_QUEUE = Topic("qry.inference.queue.read.v1", ReadQueue, "inference", Kind.QUERY, reply=QueueReport)
 
 START_RUN = Topic("cmd.worker.run.start.v1", StartRun, "api", Kind.COMMAND, RUNS.name)
 CANCEL_RUN = Topic("cmd.worker.run.cancel.v1", CancelRun, "api", Kind.COMMAND, COMMANDS.name)
@@ -144,6 +156,9 @@ READ_DOCUMENTS = Topic("qry.indexer.documents.read.v1", ReadDocuments, "indexer"
 
 BUS_REBUILT = Topic("platform.bus.rebuilt.v1", BusRebuilt, "platform", stream=UPKEEP.name)
 
+HELD = 65_535
+"""Requests that all processes together hold, with a slot or waiting for one; each holds as many as its settings say."""
+
 PATIENT = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Back within seconds once a dependency is; with 300 attempts that is a quarter of an hour of outage."""
 
@@ -156,6 +171,8 @@ PLATFORM = Topology(
         GENERATE,
         EMBED,
         VECTORIZE,
+        QUEUE,
+        TURNS,
         RUNS,
         WORKER_EVENTS,
         SCHEDULER_EVENTS,
@@ -185,6 +202,9 @@ PLATFORM = Topology(
         READ_USAGE,
         EMBED_TEXTS,
         VECTORIZE_TEXTS,
+        QUEUE_TEXT,
+        BATCH_TEXT,
+        READ_QUEUE,
         START_RUN,
         CANCEL_RUN,
         SAVE_TASK,
@@ -216,7 +236,7 @@ PLATFORM = Topology(
             "inference",
             "generate_text",
             GENERATE_TEXT,
-            concurrency=1000,
+            concurrency=HELD,
             max_attempts=6,
             runner=Runner.PLAIN,
             has_on_dead=True,
@@ -231,7 +251,7 @@ PLATFORM = Topology(
             "on_generation_completed",
             GENERATION_COMPLETED,
             runner=Runner.PLAIN,
-            batch=Batch(256, within_ms=20),
+            batch=Batch(256, within_ms=100),
             max_attempts=300,
             backoff=PATIENT,
         ),
@@ -251,7 +271,7 @@ PLATFORM = Topology(
             "inference",
             "embed_texts",
             EMBED_TEXTS,
-            concurrency=64,
+            concurrency=HELD,
             max_attempts=6,
             runner=Runner.PLAIN,
             has_on_dead=True,
@@ -266,6 +286,27 @@ PLATFORM = Topology(
             runner=Runner.PLAIN,
             has_on_dead=True,
             isolate_after=3,
+        ),
+        Consumer(
+            "inference",
+            "queue_text",
+            QUEUE_TEXT,
+            runner=Runner.PLAIN,
+            batch=Batch(32, within_ms=10),
+            max_attempts=300,
+            backoff=PATIENT,
+            has_on_dead=True,
+        ),
+        Consumer(
+            "inference",
+            "batch_text",
+            BATCH_TEXT,
+            concurrency=200,
+            max_attempts=6,
+            runner=Runner.PLAIN,
+            has_on_dead=True,
+            isolate_after=3,
+            quarantine_concurrency=8,
         ),
         Consumer("worker", "start_run", START_RUN, max_attempts=300, backoff=PATIENT),
         Consumer("worker", "cancel_run", CANCEL_RUN, max_attempts=300, backoff=PATIENT),

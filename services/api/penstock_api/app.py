@@ -5,6 +5,7 @@ from typing import Any
 from penstock_api.adapters.bases import IndexerBases
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.catalogue import Catalogue, Orders
+from penstock_api.adapters.completion_hooks import CompletionHooks
 from penstock_api.adapters.discovery import InferenceDiscovery
 from penstock_api.adapters.generation_lookup import GenerationLookup
 from penstock_api.adapters.generations import Limits, OpenGenerations, Outlets
@@ -13,10 +14,13 @@ from penstock_api.adapters.idempotency import IdempotencyKeys
 from penstock_api.adapters.key_store import KeyTable
 from penstock_api.adapters.keys import Keys
 from penstock_api.adapters.local_keys import local_keys
+from penstock_api.adapters.queue_room import QueueRoom
 from penstock_api.adapters.requests_log import RequestsLog
 from penstock_api.adapters.run_watch import RunWatch
 from penstock_api.adapters.runs import RunOrders
 from penstock_api.adapters.schedules import ScheduleOrders
+from penstock_api.adapters.submission_writer import SubmissionWriter
+from penstock_api.adapters.submissions import QueuedSubmissions
 from penstock_api.adapters.tasks import TaskOrders
 from penstock_api.adapters.usage import BillingUsage
 from penstock_api.routes.admin import admin_router
@@ -33,6 +37,7 @@ from penstock_api.routes.keys import keys_router
 from penstock_api.routes.models import models_router
 from penstock_api.routes.runs import runs_router
 from penstock_api.routes.schedules import schedules_router
+from penstock_api.routes.submitting import Submitting, submitting_router
 from penstock_api.routes.tasks import tasks_router
 from penstock_api.routes.usage import usage_router
 from penstock_api.settings import Settings
@@ -42,6 +47,7 @@ from penstock_common.foundation import Foundation
 from penstock_common.ids import uuid7
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.objects import LocalObjects
+from penstock_common.open_files import room_for
 from penstock_common.ops import ops_routes
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_common.topology import PLATFORM
@@ -65,10 +71,14 @@ class App:
         self.run_watch = RunWatch(self.bus)
         runs = RunOrders(self.database, self.bus, sealer, clock, self.run_watch)
         tasks = TaskOrders(self.database, self.bus, sealer, clock)
-        limits = Limits(settings.max_open, settings.answer_seconds)
+        limits = Limits(room_for(settings.max_open, "clients"), settings.answer_seconds)
         self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, limits)
         lookup = GenerationLookup(process, self.bus, self.database, clock, self.generations.held)
         terms = Terms(clock, settings.resume_seconds, settings.slow_seconds)
+        self.completions = CompletionHooks(self.database, self.hooks)
+        self.submitted = SubmissionWriter(self.database)
+        self.submissions = QueuedSubmissions(process, self.submitted, QueueRoom(self.bus), self.hooks, sealer, clock)
+        submitting = Submitting(self.catalogue, self.submissions, settings.answer_seconds)
         deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
         bases = IndexerBases(self.bus, self.database, LocalObjects(settings.objects.path), sealer)
@@ -79,6 +89,7 @@ class App:
             ],
             [
                 inference_router(self.keys, lookup, self.generations, terms),
+                submitting_router(self.keys, submitting),
                 models_router(self.keys, self.catalogue),
                 usage_router(self.keys, BillingUsage(self.bus)),
                 keys_router(self.keys, self.keys),
@@ -111,21 +122,25 @@ class App:
         self.outlets.cancels.start()
         self.outlets.names.sweeping.start()
         self.hooks.forgetting.start()
+        self.submitted.start()
+        self.completions.telling.start()
         await self.generations.start()
         await self.run_watch.start()
         await self.runtime.start()
         self.started = True
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Receive no more, write and publish what waits, disconnect."""
         await self.generations.stop()
-        await self.runtime.stop(self.settings.stop_grace)
+        await self.runtime.stop(self.settings.stop_grace if grace is None else grace)
         await self.run_watch.stop()
         await self.keys.stop()
         await self.catalogue.stop()
         await self.outlets.requests.stop()
         await self.outlets.cancels.stop()
         await self.hooks.forgetting.stop()
+        await self.completions.telling.stop()
+        await self.submitted.stop()
         await self.outlets.names.sweeping.stop()
         await self.foundation.stop()
 

@@ -1,5 +1,7 @@
 """What the chat route counts."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 NO_MODEL = "-"
@@ -23,6 +25,12 @@ HOOK_DELIVERIES = Counter(
     "Deliveries to webhooks by what became of them: taken, repeated, refused, invalid",
     ["outcome"],
 )
+SUBMISSIONS = Counter(
+    "penstock_submissions", "Requests to be answered later, by outcome: accepted, repeated, full", ["outcome"]
+)
+COMPLETIONS = Counter(
+    "penstock_completions_told", "Ends that a webhook was to hear of: told, or removed as the webhook was", ["outcome"]
+)
 HTTP_REQUESTS = Counter("penstock_http_requests", "Requests by how they were answered", ["method", "route", "status"])
 HTTP_SECONDS = Histogram(
     "penstock_http_request_seconds",
@@ -30,3 +38,8 @@ HTTP_SECONDS = Histogram(
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
+
+# The children of the hot paths: `labels` makes and compares strings under a lock each time.
+requests_of = cache(REQUESTS.labels)
+http_requests_of = cache(HTTP_REQUESTS.labels)
+http_seconds_of = cache(HTTP_SECONDS.labels)

@@ -24,8 +24,8 @@ class Settings(ServiceSettings):
     objects: FolderSettings
     """Where uploaded documents rest, sealed; shared with indexer."""
     bootstrap: BootstrapSettings = BootstrapSettings()
-    max_open: int = Field(default=20_000, ge=1, le=1_000_000)
-    """Requests that this process holds open at once; more are answered 503."""
+    max_open: int = Field(default=16_000, ge=1, le=1_000_000)
+    """Requests that this process holds open at once; more are answered 429."""
     answer_seconds: float = Field(default=300.0, ge=1, le=3600)
     """How long after its acceptance a request may still be answered: its deadline."""
     resume_seconds: float = Field(default=600.0, ge=1, le=86_400)

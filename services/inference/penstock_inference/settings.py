@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from penstock_common.settings import FolderSettings, Section, ServiceSettings, service_config
 from penstock_inference.domain.checks import checked_url
 from penstock_inference.domain.engine_kinds import USUAL_PORTS
 from penstock_inference.domain.errors import ModelRefused
 from penstock_inference.domain.local_models import Address, addresses
+from penstock_inference.domain.seats import Size, size_of
 
 
 class LookSettings(Section):
@@ -39,6 +40,17 @@ class LookSettings(Section):
         return ports
 
 
+class QueueSettings(Section):
+    """Bounds of the queue of requests that nobody waits for; all processes together."""
+
+    slots: int = Field(default=200, ge=1, le=3_000)
+    """Queued requests whose turn it is, at once."""
+    tenant: int = Field(default=10_000, ge=1, le=10_000_000)
+    """Requests of one tenant that may wait."""
+    total: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Requests of all tenants that may wait."""
+
+
 class Settings(ServiceSettings):
     """`PENSTOCK_INFERENCE_…`."""
 
@@ -55,8 +67,30 @@ class Settings(ServiceSettings):
     discover: bool = False
     """Whether engines are looked for: in the environment (`OPENAI_API_KEY`, `DEEPSEEK_API_KEY`), and as `look` says."""
     look: LookSettings = LookSettings()
-    slots: int = Field(default=1000, ge=1, le=100_000)
+    slots: int = Field(default=1000, ge=1, le=60_000)
     """Generations at once in this process."""
+    reserved: int | None = Field(default=None, ge=0)
+    """Of the slots, those for keys of the tier `enterprise` alone; a tenth where it is not told."""
+    waiting: int | None = Field(default=None, ge=0)
+    """Requests that may wait for a slot, half of them of one tenant; four times the slots where it is not told."""
+    embedding_slots: int = Field(default=64, ge=1, le=10_000)
+    """Embeddings requests at once in this process; a tenth of them is reserved, four times as many may wait."""
+    enterprise_weight: int = Field(default=4, ge=1, le=16)
+    """Turns that a tenant with keys of the tier `enterprise` takes while another one takes one."""
+    queue: QueueSettings = QueueSettings()
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Settings":
+        self.interactive()
+        return self
+
+    def interactive(self) -> Size:
+        """The lane of those who wait for their answer. Raises ValueError."""
+        return size_of(self.slots, self.reserved, self.waiting)
+
+    def embeddings(self) -> Size:
+        """The lane of embeddings that somebody waits for."""
+        return size_of(self.embedding_slots)
 
     def places(self) -> list[Address]:
         """Where engines are looked for."""

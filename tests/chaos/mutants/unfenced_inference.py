@@ -1,7 +1,5 @@
 """inference, but a process that was frozen believes that nothing happened, and any end overwrites a running row."""
 
-from sqlalchemy import text
-
 from penstock_common.service import run_service
 from penstock_inference.adapters import end_writer, statements
 from penstock_inference.app import build
@@ -13,9 +11,10 @@ FENCE = "and r.attempt <= excluded.attempt"
 
 def take_fences_away() -> None:
     """The lease never ends, and the row asks nobody for an attempt."""
-    statement = str(statements.FINISH)
-    assert FENCE in statement
-    end_writer.FINISH = text(statement.replace(FENCE, ""))  # type: ignore[attr-defined]
+    for name in ("FINISH", "FINISH_ONE"):
+        statement = getattr(statements, name)
+        assert FENCE in statement
+        setattr(end_writer, name, statement.replace(FENCE, ""))
     Lease.epoch = lambda self: 0  # type: ignore[method-assign]
 
 

@@ -235,14 +235,15 @@ async def status_of(databases: Databases, request_id: Any, expected: str) -> str
 
 
 async def test_full_process_refuses_more(platform_databases: Databases, nats_url: str, tmp_path: Path) -> None:
-    """The bound on open requests is a 503 that says when to try again."""
+    """The bound on open requests is a 429 that says when to try again."""
     async with chat_process(platform_databases, nats_url, tmp_path / "keyring", max_open=1) as chat:
         chat.inference.script = keep_beating
         body = {"model": "sim/fast", "messages": QUESTION, "stream": True}
         async with chat.client.stream("POST", PATH, json=body, headers=bearer(USER)):
             response = await chat.post()
-        assert response.status_code == 503
+        assert response.status_code == 429
         assert response.json()["error"]["code"] == "api.busy"
+        assert response.json()["error"]["type"] == "rate_limit_error"
         assert response.headers["retry-after"] == "1"
 
 

@@ -70,13 +70,14 @@ def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 async def test_a_key_lives_from_creation_to_revocation(client: httpx.AsyncClient) -> None:
     """A key is shown once with its secret, works, is listed without it, and is refused once revoked."""
     soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
-    made = await make(client, name="web shop", scopes=["chat"], expires_at=soon)
+    made = await make(client, name="web shop", scopes=["chat"], tier="enterprise", expires_at=soon)
     assert made["key"].startswith(made["prefix"])
     assert datetime.fromisoformat(made["expires_at"]) == datetime.fromisoformat(soon)
     assert (await client.get(MODELS, headers=bearer(made["key"]))).status_code == 200
     listed = (await client.get(KEYS, headers=bearer(ADMIN))).json()["keys"]
     shown = next(key for key in listed if key["id"] == made["id"])
     assert "key" not in shown
+    assert shown["tier"] == made["tier"] == "enterprise"
     gone = await client.delete(f"{KEYS}/{made['id']}", headers=bearer(ADMIN))
     assert gone.status_code == 200
     again = await client.delete(f"{KEYS}/{made['id']}", headers=bearer(ADMIN))
@@ -121,6 +122,8 @@ async def test_a_key_gives_no_more_than_it_holds(client: httpx.AsyncClient) -> N
     for scopes in (["admin"], ["*"], ["chat", "usage:read"]):
         response = await client.post(KEYS, json={"scopes": scopes}, headers=bearer(maker))
         refused(response, 403, "api.scope_exceeded")
+    lifted = await client.post(KEYS, json={"scopes": ["chat"], "tier": "enterprise"}, headers=bearer(maker))
+    assert "tier standard" in refused(lifted, 403, "api.scope_exceeded")["detail"]
     refused(await client.delete(f"{KEYS}/{ADMIN_KEY}", headers=bearer(maker)), 403, "api.scope_exceeded")
     made = await make(client, by=maker, scopes=["chat"])
     for response in (
@@ -159,6 +162,7 @@ BAD_BODIES = [
     (b'{"scopes": []}', "scopes"),
     (b'{"scopes": ["everything"]}', "scopes"),
     (b'{"scopes": [NaN]}', "NaN"),
+    (b'{"tier": "royal"}', "tier"),
     (b'{"expires_at": "2020-01-01T00:00:00Z"}', "expires_at"),
     (b'{"expires_at": "2030-01-01T00:00:00"}', "expires_at"),
     (b'{"colour": "red"}', "colour"),

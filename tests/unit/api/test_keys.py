@@ -18,7 +18,7 @@ from penstock_api.domain.key_errors import (
     ScopeExceeded,
     ScopeMissing,
 )
-from penstock_api.domain.keys import DEFAULT_PROJECT, Key, Scope, digest_of, secret_in, secret_of
+from penstock_api.domain.keys import DEFAULT_PROJECT, Key, Scope, Tier, digest_of, secret_in, secret_of
 from penstock_common.errors import PenstockError
 from penstock_common.ids import day_of
 
@@ -102,6 +102,17 @@ def test_nothing_is_granted_that_is_not_held(held: set[Scope], wanted: set[Scope
         return
     made = replace(KEY, scopes=frozenset(wanted))
     assert all(maker.allows(scope) for scope in Scope if made.allows(scope))
+
+
+def test_a_tier_is_given_by_its_own_kind_or_an_administrator() -> None:
+    """Nobody lifts itself: an ordinary key makes ordinary ones, however many scopes it holds beside `admin`."""
+    ordinary = replace(KEY, scopes=frozenset(set(Scope) - {Scope.ADMIN, Scope.ALL}))
+    ordinary.may_give(Tier.STANDARD)
+    with pytest.raises(ScopeExceeded, match="tier standard"):
+        ordinary.may_give(Tier.ENTERPRISE)
+    for maker in (replace(ordinary, tier=Tier.ENTERPRISE), replace(KEY, scopes=frozenset({"admin"}))):
+        maker.may_give(Tier.ENTERPRISE)
+        maker.may_give(Tier.STANDARD)
 
 
 def test_local_keys_are_made_from_their_hashes() -> None:

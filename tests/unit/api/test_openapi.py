@@ -68,6 +68,7 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert set(found) == {
         "post /v1/chat/completions",
         "post /v1/embeddings",
+        "post /api/v1/inference",
         "get /api/v1/inference/{id}",
         "get /api/v1/inference/{id}/result",
         "get /api/v1/inference/{id}/stream",

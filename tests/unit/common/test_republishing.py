@@ -1,5 +1,7 @@
-"""A request that nobody knows any more is published again, whatever becomes of the bus meanwhile."""
+"""A request that nobody knows any more is published again, whatever becomes of the bus; a crowd asks in turn."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from penstock_common.asking.pending import PendingQuestion
-from penstock_common.asking.recovery import Recovery
+from penstock_common.asking.recovery import SUSPECTS_AT_ONCE, Recovery
 from penstock_common.contracts.base import encode
 from penstock_common.contracts.generation import GenerationState
 from penstock_common.errors import BusUnavailable
@@ -68,3 +70,53 @@ async def test_it_is_published_again_less_and_less_often(pending: PendingQuestio
     """At the second, fourth and eighth look: the bus may lose it more than once, and a long queue is not flooded."""
     bus = Forgetful(pending.request_id)
     assert [await looked(bus, pending, 1) for _ in range(9)] == [0, 1, 1, 2, 2, 2, 2, 3, 3]
+
+
+@dataclass
+class Silent(Forgetful):
+    """A bus whose owners and rows never answer."""
+
+    asked: int = 0
+    connected: bool = True
+
+    async def listen(self, topic: Topic, receive: Any) -> Any:
+        """Nothing is heard."""
+        return self
+
+    async def stop(self) -> None:
+        """End of a subscription."""
+
+    async def broadcast(self, topic: Topic, body: bytes) -> None:
+        """Count who asks, and keep them waiting."""
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+async def test_thousands_that_fall_silent_together_are_asked_about_in_turn(tmp_path: Path) -> None:
+    """So that whoever is late does not get the questions of all on top; each that is closed makes room for the next."""
+    sealer = a_sealer(tmp_path)
+    crowd = [PendingQuestion(a_command(sealer)) for _ in range(3 * SUSPECTS_AT_ONCE)]
+    for pending in crowd:
+        pending.check_at = 0.0
+    bus = Silent(crowd[0].request_id)
+    recovery = Recovery("api-1", bus, lambda: crowd, lambda _: crowd[:1])  # type: ignore[arg-type]
+    await recovery.start()
+    await until(lambda: bus.asked >= SUSPECTS_AT_ONCE)
+    await asyncio.sleep(0.6)
+    assert bus.asked == SUSPECTS_AT_ONCE
+    closed = [pending for pending in crowd if pending.recovering][:50]
+    for pending in closed:
+        assert pending.recovering
+        pending.recovering.cancel()
+        crowd.remove(pending)
+    await until(lambda: bus.asked >= SUSPECTS_AT_ONCE + 50)
+    await asyncio.sleep(0.6)
+    assert bus.asked == SUSPECTS_AT_ONCE + 50
+    await recovery.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, five seconds at most."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -35,6 +35,8 @@ LOOK_SECONDS = 0.02  # between two looks whether the owner answered
 ROW_SECONDS = 1.0
 AGAIN_SECONDS = 1.0  # between two questions about a known gap
 SPREAD_SECONDS = 1.0
+SUSPECTS_AT_ONCE = 200
+"""When thousands fall silent together, asking for all of them at once would be one more load on whoever is late."""
 UNKNOWN_LIMIT = 2  # times that inference may know nothing of a request before it is published again
 UNOWNED_LIMIT = 4  # the same for one that is claimed, and whose owner may be frozen or be taken over from
 ENDS = frozenset(Outcome)
@@ -86,6 +88,7 @@ class Recovery:
         self.process, self.bus = process, bus
         self.pending, self.waiting = pending, waiting
         """All that is open, and what is open of the request of an id."""
+        self._under_way = 0
         self._task: asyncio.Task[None] | None = None
         self._subscription: Subscription | None = None
 
@@ -108,6 +111,11 @@ class Recovery:
         """Ask for what is missing, unless that is under way."""
         if generation.recovering is None:
             generation.recovering = asyncio.create_task(self._recover(generation))
+            self._under_way += 1
+            generation.recovering.add_done_callback(self._recovered)  # also if it is cancelled before it began
+
+    def _recovered(self, _: "asyncio.Task[None]") -> None:
+        self._under_way -= 1
 
     async def _watch(self) -> None:
         loop, connected = asyncio.get_running_loop(), True
@@ -118,8 +126,8 @@ class Recovery:
             for generation in list(self.pending()):
                 if came_back:  # whatever was said meanwhile is lost; not all ask at once
                     generation.check_at = min(generation.check_at, now + random.uniform(0, SPREAD_SECONDS))  # noqa: S311
-                if now >= generation.check_at:
-                    self.begin(generation)
+                if now >= generation.check_at and self._under_way < SUSPECTS_AT_ONCE:
+                    self.begin(generation)  # the others are looked at again at the next tick, if still silent
 
     async def _taken_over(self, body: bytes) -> None:
         """The new attempt speaks to the process that accepted its request; every other one must say that it listens."""

@@ -21,18 +21,25 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         Fields at their default do not count, so that a new optional field leaves the fingerprints of old messages.
         """
-        given = ((field, getattr(self, field), default) for field, default in _stable(type(self)))
-        stable = {field: value for field, value, default in given if value != default}
-        return blake2b(msgspec.json.encode(stable, order="sorted"), digest_size=8).hexdigest()
+        required, optional = _stable(type(self))
+        stable = {field: getattr(self, field) for field in required}
+        for field, default in optional:
+            if (value := getattr(self, field)) != default:
+                stable[field] = value
+        return blake2b(_encode_sorted(stable), digest_size=8).hexdigest()
+
+
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 @cache
-def _stable(contract: type[Contract]) -> tuple[tuple[str, Any], ...]:
-    """The fields that a fingerprint covers, each with its default (NODEFAULT where it must be given)."""
-    return tuple(
+def _stable(contract: type[Contract]) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+    """The fields that a fingerprint covers: those that must be given, and the others, each with its default."""
+    fields = [f for f in msgspec.structs.fields(contract) if f.name not in contract.volatile]
+    return tuple(f.name for f in fields if f.required), tuple(
         (f.name, f.default if f.default_factory is msgspec.NODEFAULT else f.default_factory())
-        for f in msgspec.structs.fields(contract)
-        if f.name not in contract.volatile
+        for f in fields
+        if not f.required
     )
 
 

@@ -60,6 +60,9 @@ class GenerateText(Contract, frozen=True, kw_only=True, omit_defaults=True):
             "catalogue_version",
             "asked",
             "includes_usage",
+            "sent_at",
+            "tier",
+            "is_promised",
         }
     )
 
@@ -85,6 +88,12 @@ class GenerateText(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """The model as the client wrote it; empty where that is its name."""
     includes_usage: bool = False
     """Whether the client's stream ends with the token counts."""
+    sent_at: datetime | None = None
+    """When it left the queue that it waited in; None where it was sent as soon as it was accepted."""
+    tier: str = "standard"
+    """The tier of the key that asked; one that is not known counts as `standard`."""
+    is_promised: bool = False
+    """Whether it was accepted for good: where there is no room it waits on the bus, and is not refused."""
 
 
 class CancelGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -194,22 +203,29 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FindGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """Query: does another process than the asking one run this generation now? Only that process answers."""
+    """Query: does another process than the asking one have this generation now? Only that process answers."""
 
     request_id: UUID
     asking: str
+    at_work: bool = False
+    """Whether only a process that runs it is to answer, and none in which it waits."""
 
 
 class GenerationFound(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """The running owner of a generation."""
+    """The owner of a generation that runs, or of one that waits for a slot."""
 
     request_id: UUID
     process: str
     attempt: int
+    """0 where it waits."""
     about: About | None = None
     started_at: datetime | None = None
     first_token_at: datetime | None = None
     decisions: list[Decision] = []
+    position: int | None = None
+    """Of one that waits: its place, from 1."""
+    expected_wait_seconds: float | None = None
+    """Of one that waits: until it begins, by the pace of late; None where that is not known."""
 
 
 class FindRequest(Contract, frozen=True, kw_only=True, omit_defaults=True):
@@ -248,7 +264,10 @@ class ReadGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class GenerationState(Contract, frozen=True, kw_only=True, omit_defaults=True):
-    """What inference's row says; `outcome` is `running`, `unknown` or an Outcome. Only `unknown` is about nothing."""
+    """What inference's row says; `outcome` is `queued`, `running`, `unknown` or an Outcome.
+
+    Only `unknown` is about nothing.
+    """
 
     request_id: UUID
     outcome: str
@@ -262,3 +281,7 @@ class GenerationState(Contract, frozen=True, kw_only=True, omit_defaults=True):
     decisions: list[Decision] = []
     is_kept: bool = False
     """Whether the text of an answer that ended is still there."""
+    position: int | None = None
+    """Of what is queued: its place, from 1."""
+    expected_wait_seconds: float | None = None
+    """Of what is queued: until it begins, by the pace of late; None where that is not known."""

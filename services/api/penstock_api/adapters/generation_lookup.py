@@ -136,8 +136,10 @@ class GenerationLookup:
             return None
         state = GenerationState(
             request_id=request_id,
-            outcome=RUNNING,
+            outcome=RUNNING if found.attempt else QUEUED,
             attempt=found.attempt,
+            position=found.position,
+            expected_wait_seconds=found.expected_wait_seconds,
             started_at=found.started_at,
             first_token_at=found.first_token_at,
             decisions=found.decisions,

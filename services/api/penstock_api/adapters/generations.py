@@ -1,8 +1,8 @@
 """Accepts requests, and receives the answers of all of them in one inbox."""
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -42,10 +42,11 @@ LARGE_BODY = 256 * 1024  # bytes; sealing more than that would hold up the loop
 MOST_ANSWER = 4 << 20  # bytes of packed frames: in base64 they fit one bus message
 MOST_CLIENTS = 64  # of one request in one process: each holds the whole text
 LIVES_SECONDS = 2.0
+EXPIRY_SECONDS = 0.5  # one look at all requests instead of a timer each
 COME_BACK_SECONDS = 10.0  # of a client that was dropped for reading too slowly
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Outlets:
     """Where what this process learns of requests is written, off their path."""
 
@@ -54,7 +55,7 @@ class Outlets:
     names: IdempotencyKeys
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How many requests a process holds, and for how many seconds each may be worked on."""
 
@@ -73,6 +74,7 @@ class OpenGenerations:
         self._recovery = Recovery(process, bus, lambda: self._open, self._open.of)
         self._leaving = Leaving(process, bus, outlets.cancels, self._open)
         self._living = Periodic(LIVES_SECONDS, self._live, "life.unsaid")
+        self._expiring = Periodic(EXPIRY_SECONDS, self._expire, "requests.unexpired")
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
@@ -83,11 +85,13 @@ class OpenGenerations:
         ]
         await self._recovery.start()
         self._living.start()
+        self._expiring.start()
 
     async def stop(self) -> None:
         """Accept and receive no more."""
         self._closing = True
         await self._living.stop()
+        await self._expiring.stop()
         await self._recovery.stop()
         await self._leaving.stop()
         await asyncio.gather(*(s.stop() for s in self._subscriptions), return_exceptions=True)
@@ -101,7 +105,7 @@ class OpenGenerations:
         self._require_room()
         request_id = await self._named(asked) if asked.idempotency_key else asked.request_id
         if request_id != asked.request_id:
-            return await self._attached(dataclasses.replace(asked, request_id=request_id))
+            return await self._attached(msgspec.structs.replace(asked, request_id=request_id))
         command = await self._command(asked)
         if not self.bus.connected:
             self.outlets.requests.refused(command, self.clock.now())
@@ -201,6 +205,11 @@ class OpenGenerations:
         if generation.command is not None:
             self.outlets.requests.lost(generation.command, self.clock.now())
 
+    async def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for generation in self._open:
+            generation.expire(now)
+
     async def _live(self) -> None:
         await self.bus.broadcast(API_LIVES, encode(ApiLives(process=self.process), API_LIVES.wire))
 
@@ -250,6 +259,7 @@ class OpenGenerations:
             accepted_at=accepted_at or now,
             deadline=now + timedelta(seconds=self.limits.answer_seconds),
             on_disconnect=asked.on_disconnect,
+            tier=asked.tier,
             decisions=[*asked.decisions, Decision("accept", "interactive", self.process)],
         )
 

@@ -15,13 +15,15 @@ from penstock_common.contracts.keys import KeyCreated, KeyRevoked
 from penstock_common.db.transaction import Database
 from penstock_common.ids import uuid7
 
-COLUMNS = "id, project_id as tenant, name, prefix, scopes, created_at, expires_at, revoked_at, last_used_at, version"
+COLUMNS = """
+id, project_id as tenant, name, prefix, scopes, tier, created_at, expires_at, revoked_at, last_used_at, version
+"""
 CHANGED = text(f"select sha256, {COLUMNS} from api.keys where version > :version order by version")
 OF_TENANT = text(f"select {COLUMNS} from api.keys where project_id = :tenant order by id")
 ONE = text(f"select {COLUMNS} from api.keys where project_id = :tenant and id = :id")
 INSERT = text(f"""
-insert into api.keys (id, project_id, name, prefix, sha256, scopes, expires_at)
-values (:id, :tenant, :name, :prefix, :sha256, :scopes, :expires_at) returning {COLUMNS}
+insert into api.keys (id, project_id, name, prefix, sha256, scopes, tier, expires_at)
+values (:id, :tenant, :name, :prefix, :sha256, :scopes, :tier, :expires_at) returning {COLUMNS}
 """)
 REVOKE = text(f"""
 update api.keys set revoked_at = now() where project_id = :tenant and id = :id and revoked_at is null
@@ -80,6 +82,7 @@ class KeyTable:
             "prefix": secret[:SHOWN],
             "sha256": digest_of(secret),
             "scopes": list(wanted.scopes),
+            "tier": wanted.tier,
             "expires_at": wanted.expires_at,
         }
         async with self.database.transaction() as tx:
@@ -116,4 +119,4 @@ class KeyTable:
 
 def _key(row: Row[Any]) -> Key:
     names = ("id", "tenant", "name", "prefix", "created_at", "expires_at", "revoked_at", "last_used_at", "version")
-    return Key(scopes=frozenset(row.scopes), **{name: getattr(row, name) for name in names})
+    return Key(scopes=frozenset(row.scopes), tier=row.tier, **{name: getattr(row, name) for name in names})

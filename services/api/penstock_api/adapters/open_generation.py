@@ -36,8 +36,12 @@ class OpenGeneration:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.request, self.answer, self._ask = request, answer, ask
-        self.until = self._loop.time() + seconds + PATIENCE_SECONDS
-        self.check_at = self._loop.time() + SILENCE_SECONDS
+        self.key = str(request.request_id)
+        """The request's id, as messages name it."""
+        now = self._loop.time()
+        self.until = now + seconds + PATIENCE_SECONDS
+        """When an end is overdue."""
+        self.check_at = now + SILENCE_SECONDS
         """When silence becomes suspicious."""
         self.heard = 0
         """Messages received."""
@@ -49,7 +53,6 @@ class OpenGeneration:
         self._left = self._fresh = False
         self._late = 0
         self._waiting: asyncio.Future[None] | None = None
-        self._timer = self._loop.call_at(self.until, self._expire)
 
     def feed(self, frames: list[Frame]) -> None:
         """Take what one message brought."""
@@ -86,7 +89,7 @@ class OpenGeneration:
     @property
     def gapped(self) -> bool:
         """Whether something is known to be missing; of another process's request, all is."""
-        return self.answer.gapped or (self.command is None and not self.heard)
+        return self.answer.gapped or (not self.heard and self.command is None)
 
     @property
     def most(self) -> int:
@@ -104,7 +107,6 @@ class OpenGeneration:
 
     def close(self) -> None:
         """Nobody waits any more."""
-        self._timer.cancel()
         if self.recovering:
             self.recovering.cancel()
 
@@ -124,10 +126,12 @@ class OpenGeneration:
         if self._late > self.gapped and not (self.answer.is_over or (self.recorded and self.heard)):
             raise AnswerLost
 
-    def _expire(self) -> None:
-        self._late += 1
-        self._timer = self._loop.call_later(GRACE_SECONDS, self._expire)
-        self._notify()
+    def expire(self, now: float) -> None:
+        """Wait no longer than is due. To be called now and then."""
+        if now >= self.until:
+            self._late += 1
+            self.until = now + GRACE_SECONDS
+            self._notify()
 
     def _notify(self) -> None:
         self._fresh = True

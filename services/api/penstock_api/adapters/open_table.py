@@ -27,12 +27,12 @@ class OpenTable:
 
     def add(self, generation: OpenGeneration) -> None:
         """Hold it open."""
-        self._by_request.setdefault(str(generation.request_id), []).append(generation)
+        self._by_request.setdefault(generation.key, []).append(generation)
         self._count += 1
 
     def remove(self, generation: OpenGeneration) -> bool:
         """Hold it no more; False where it was not held."""
-        key = str(generation.request_id)
+        key = generation.key
         some = self._by_request.get(key, [])
         if generation not in some:
             return False

@@ -17,7 +17,7 @@ from penstock_api.domain.errors import (
     GenerationFailed,
     PositionInvalid,
 )
-from penstock_api.domain.position import Position, Told, place_of
+from penstock_api.domain.position import BEGINNING, Position, Told, place_of
 from penstock_common.contracts.generation import Outcome
 from penstock_common.contracts.stream import Delta, Ended, Frame, ToolCall, Whole, channel_key
 from penstock_common.errors import PenstockError
@@ -56,7 +56,7 @@ class Answer:
     ) -> None:
         self.streamed, self.restarts, self.limit = streamed, restarts, limit
         """`restarts`: whether the consumer takes an answer that begins anew."""
-        self.after = after or Position()
+        self.after = after or BEGINNING
         """What the consumer has from before."""
         self.attempt = self.after.attempt
         self.body = b""
@@ -138,9 +138,9 @@ class Answer:
         if self._anew:
             self._anew, self._told = False, Told()
             return Restarted(self.attempt)
-        if not self._backlog:
+        if (first := self._backlog.first) is None:
             return None
-        channel, piece = self._backlog.first
+        channel, piece, _ = first
         if channel.choice not in told.choices:
             told.role(channel.choice)
             return Role(channel.choice)

@@ -28,10 +28,9 @@ class Backlog:
         return len(self._waiting)
 
     @property
-    def first(self) -> tuple[Channel, Delta | ToolCall]:
-        """What is next, and its channel."""
-        channel, piece, _ = self._waiting[0]
-        return channel, piece
+    def first(self) -> tuple[Channel, Delta | ToolCall, int] | None:
+        """What is next, its channel before it, what it costs after it; None where nothing waits."""
+        return self._waiting[0] if self._waiting else None
 
     @property
     def has_room(self) -> bool:

@@ -78,6 +78,8 @@ class Channel:
 
     def fresh(self, delta: Delta) -> Delta | None:
         """The part of a delta that is not held yet; the rest is compared. Raises Misplaced, AnswerDiverged."""
+        if delta.offset == self.length == self.placed and delta.text:
+            return delta
         end = delta.offset + len(delta.text)
         if delta.offset > self.placed:
             self.known = max(self.known, end)
@@ -99,7 +101,7 @@ class Channel:
             self._parts[-LOOSE_PARTS:] = ["".join(self._parts[-LOOSE_PARTS:])]
             self._loose = 0
         self._grow(len(text))
-        if self.due and self.due.offset <= self.length:
+        if self.due is not None and self.due.offset <= self.length:
             self._verify(self.due)
 
     def lengthen(self, last: str, text: str) -> str:
@@ -133,9 +135,8 @@ class Channel:
         self.call = self.announced
 
     def _grow(self, length: int) -> None:
-        self.length += length
-        self.placed = self.length
-        self.known = max(self.known, self.placed)
+        self.placed = self.length = self.length + length
+        self.known = max(self.known, self.length)
 
     def _verify(self, due: Mark) -> None:
         call = self.call

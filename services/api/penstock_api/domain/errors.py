@@ -55,7 +55,7 @@ class Busy(PenstockError):
     """Too many requests are open in this process; try again shortly."""
 
     code = "api.busy"
-    fault = Fault.UNAVAILABLE
+    fault = Fault.LIMITED
     retry_after = 1.0
 
 

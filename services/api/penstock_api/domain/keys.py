@@ -29,6 +29,13 @@ class Scope(StrEnum):
     ALL = "*"
 
 
+class Tier(StrEnum):
+    """How a key's requests stand where there are more than slots."""
+
+    STANDARD = "standard"
+    ENTERPRISE = "enterprise"
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key as the platform knows it: never its secret."""
@@ -44,6 +51,7 @@ class Key:
     revoked_at: datetime | None
     last_used_at: datetime | None
     version: int
+    tier: str = Tier.STANDARD
 
     def allows(self, scope: str) -> bool:
         """Whether the key may be used for this."""
@@ -58,6 +66,13 @@ class Key:
         """Raises ScopeExceeded where one of these goes beyond the key's own."""
         if beyond := sorted(scope for scope in scopes if not self.allows(scope)):
             raise ScopeExceeded(f"This API key does not hold {', '.join(beyond)}, so it can't give, take or revoke it.")
+
+    def may_give(self, tier: Tier) -> None:
+        """Raises ScopeExceeded where a key of this tier is not the key's to give: it neither has it, nor is admin."""
+        if tier not in (Tier.STANDARD, self.tier) and not self.allows(Scope.ADMIN):
+            raise ScopeExceeded(
+                f"This API key is of the tier {self.tier}, so it can't give {tier}; use a key with the scope admin."
+            )
 
     def check_valid(self, now: datetime) -> None:
         """Raises KeyRevoked or KeyExpired. Only who holds the whole secret learns which."""

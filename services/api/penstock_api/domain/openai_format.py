@@ -7,7 +7,7 @@ import msgspec
 
 from penstock_api.domain.answer import Answer, Piece, Restarted, Role
 from penstock_api.domain.errors import AnswerBroken
-from penstock_api.domain.position import place_of
+from penstock_api.domain.position import CODES, place_of
 from penstock_common.contracts.generation import Outcome, Tokens
 from penstock_common.contracts.stream import Delta, Ended, Failure, ToolCall
 from penstock_common.errors import Fault
@@ -19,6 +19,8 @@ BLOCK = 32 * 1024  # bytes that are rendered ahead of the client's reading
 
 FIELDS = {"reasoning": "reasoning_content"}
 """Members of `delta` that are not named as their channel."""
+TEXTS = {name: b'{"%b":%%b}' % FIELDS.get(name, name).encode() for name in CODES}
+"""The `delta` of each channel but those of tool calls."""
 
 OPENAI_CODES = {
     "api.model_not_found": "model_not_found",
@@ -183,8 +185,11 @@ def restarted_event(position: bytes, piece: Restarted) -> bytes:
 
 
 def _delta(piece: Delta | ToolCall | Role) -> bytes:
-    if isinstance(piece, Role):
-        return b'{"role":"assistant","content":"","refusal":null}'
+    if isinstance(piece, Delta):
+        text = encode(piece.text)
+        if form := TEXTS.get(piece.channel):
+            return form % text
+        return b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (int(piece.channel[5:]), text)
     if isinstance(piece, ToolCall):
         call = {
             "index": piece.index,
@@ -193,10 +198,7 @@ def _delta(piece: Delta | ToolCall | Role) -> bytes:
             "function": {"name": piece.name, "arguments": ""},
         }
         return encode({"tool_calls": [call]})
-    if piece.channel.startswith("tool."):
-        index = int(piece.channel[5:])
-        return b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (index, encode(piece.text))
-    return encode({FIELDS.get(piece.channel, piece.channel): piece.text})
+    return b'{"role":"assistant","content":"","refusal":null}'
 
 
 def _logprobs(piece: Delta | ToolCall | Role) -> bytes:

@@ -61,6 +61,10 @@ class Position:
         return cls(int(found[1]), roles, marks, int(found[3] or 0))
 
 
+BEGINNING = Position()
+"""Before the first event."""
+
+
 def _entries(words: list[str]) -> tuple[tuple[int, ...], dict[str, Mark]]:
     """Choices of which only the role was told, and the channels of the others. Raises PositionInvalid."""
     roles: list[int] = []
@@ -101,15 +105,15 @@ class Told:
 
     __slots__ = ("_entries", "choices", "ends")
 
-    def __init__(self, after: Position | None = None) -> None:
+    def __init__(self, after: Position = BEGINNING) -> None:
         self._entries: dict[str, str] = {}
         self.choices: set[int] = set()
         """Choices whose role was told."""
-        self.ends = after.ends if after else 0
+        self.ends = after.ends
         """Events of the end."""
-        for choice in after.roles if after else ():
+        for choice in after.roles:
             self.role(choice)
-        for key, mark in after.marks.items() if after else ():
+        for key, mark in after.marks.items():
             choice, name = place_of(key)
             self.role(choice)
             self.text(choice, code_of(choice, name), mark.offset, mark.crc)

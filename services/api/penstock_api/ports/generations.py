@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from penstock_api.domain.answer import Answer
 from penstock_common.contracts.base import Decision
 from penstock_common.contracts.generation import About, GenerateText, GenerationState, OnDisconnect, Outcome
@@ -12,8 +14,7 @@ from penstock_common.contracts.generation import About, GenerateText, Generation
 QUEUED, RUNNING = "queued", "running"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was checked and may be accepted."""
 
     request_id: UUID
@@ -35,6 +36,8 @@ class Asked:
     """The model as the client wrote it."""
     includes_usage: bool = False
     """Whether the client's stream ends with the token counts."""
+    tier: str = "standard"
+    """Of the key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from penstock_api.domain.keys import Key
+from penstock_api.domain.keys import Key, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class NewKey:
     name: str
     scopes: Sequence[str]
     expires_at: datetime | None
+    tier: Tier = Tier.STANDARD
 
 
 class Authenticator(Protocol):

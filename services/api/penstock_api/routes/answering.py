@@ -8,26 +8,24 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from penstock_api.domain.errors import (
     AnswerLost,
     ClientLeft,
     InvalidRequest,
-    ModelNotFound,
-    ModelUnsuited,
     SlowReader,
     Stopping,
 )
 from penstock_api.domain.idempotency import idempotency_key_of
 from penstock_api.domain.keys import Key
 from penstock_api.domain.keys import Scope as KeyScope
+from penstock_api.domain.suitability import suited
 from penstock_api.ports.catalogue import Models
 from penstock_api.ports.generations import Asked, Generation, Generations
 from penstock_api.ports.keys import Authenticator
 from penstock_api.routes.body import header, read_body
 from penstock_api.routes.reply import CLIENT_LEFT, Reply
-from penstock_common.bounded_http import ABORT
 from penstock_common.contracts.base import Decision
 from penstock_common.contracts.catalogue import CatalogueModel
 from penstock_common.contracts.generation import GenerateText, OnDisconnect
@@ -39,9 +37,6 @@ log = structlog.get_logger()
 
 CUT_SECONDS = 1.0
 LARGE_BODY = 256 * 1024  # bytes; parsing more than that would hold up the loop
-
-KINDS = frozenset({"chat", "embeddings"})
-"""Capabilities that say which routes a model serves; of a model without any, its engine decides."""
 
 
 class AnyForm(Protocol):
@@ -94,11 +89,10 @@ class AnsweringRoute(ABC, Generic[F]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        reply = Reply(scope, receive, patient(send, self.slow_seconds))
+        reply = Reply(scope, receive, self.slow_seconds)
         if accepted := await self._accepted(scope, receive, reply):
             form, generation = accepted
-            client = Client(scope, receive, reply)
-            await answered(client, self.generations, generation, self.relay(reply, generation, form))
+            await answered(reply, self.generations, generation, self.relay(reply, generation, form))
 
     async def _accepted(self, scope: Scope, receive: Receive, reply: Reply) -> tuple[F, Generation] | None:
         """Have a request accepted, or tell why it is not. Its text is forgotten when this returns."""
@@ -131,6 +125,7 @@ class AnsweringRoute(ABC, Generic[F]):
                 idempotency_key=name,
                 asked=form.model,
                 includes_usage=form.includes_usage,
+                tier=key.tier,
             )
             generation = await self.generations.begin(asked)
             reply.answers(generation.request_id, repeated=generation.repeated)
@@ -152,17 +147,7 @@ class AnsweringRoute(ABC, Generic[F]):
         return key, name, on_disconnect_of(header(scope, b"x-penstock-on-disconnect") or usual)
 
     def _model(self, name: str) -> CatalogueModel:
-        model = self.models.resolve(name)
-        if model is None:
-            raise ModelNotFound(
-                f"The model `{name}` does not exist; GET /v1/models lists those that do.", param="model"
-            )
-        if KINDS.intersection(model.capabilities) and self.capability not in model.capabilities:
-            able = ", ".join(sorted(KINDS.intersection(model.capabilities)))
-            raise ModelUnsuited(
-                f"The model `{name}` serves {able}, not {self.capability}; name another one.", param="model"
-            )
-        return model
+        return suited(self.models.resolve(name), name, self.capability)
 
     def _decisions(self, key: Key, asked: str, model: CatalogueModel) -> list[Decision]:
         reason = "name" if asked == model.name else "alias"
@@ -172,28 +157,18 @@ class AnsweringRoute(ABC, Generic[F]):
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Who waits for an answer."""
-
-    scope: Scope
-    receive: Receive
-    reply: Reply
-
-
 async def answered(
-    client: Client, generations: Generations, generation: Generation, relay: Coroutine[Any, Any, None]
+    reply: Reply, generations: Generations, generation: Generation, relay: Coroutine[Any, Any, None]
 ) -> None:
     """Relay an answer to its client, and see to what becomes of the generation however that ends."""
-    watching = asyncio.create_task(watch_client(client.receive, generation))
+    reply.exchange.watch(generation.leave)
     try:
-        await _relayed(client.reply, generations, generation, relay)
+        await _relayed(reply, generations, generation, relay)
     except SlowReader:
-        client.reply.count(CLIENT_LEFT)
+        reply.count(CLIENT_LEFT)
         generations.dropped(generation)
-        await cut(client.scope, generation)
+        await cut(reply, generation)
     finally:
-        watching.cancel()
         generations.end(generation)
 
 
@@ -222,22 +197,9 @@ async def _relayed(
         await reply.fail(error)
 
 
-def patient(send: Send, seconds: float) -> Send:
-    """Send, but wait for a client that makes no room only so long. The one that is given raises SlowReader."""
-
-    async def timed(message: Message) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await send(message)
-        except TimeoutError as error:
-            raise SlowReader from error
-
-    return timed
-
-
-async def cut(scope: Scope, generation: Generation) -> None:
+async def cut(reply: Reply, generation: Generation) -> None:
     """End a connection in mid-answer, without a mark of an end; returns when it is gone."""
-    scope["extensions"][ABORT]()
+    reply.exchange.abort()
     with contextlib.suppress(ClientLeft, AnswerLost, TimeoutError):
         async with asyncio.timeout(CUT_SECONDS):
             while True:
@@ -252,13 +214,6 @@ def on_disconnect_of(value: str) -> OnDisconnect:
         raise InvalidRequest(
             "The header x-penstock-on-disconnect is `cancel` or `continue`.", "x-penstock-on-disconnect"
         ) from error
-
-
-async def watch_client(receive: Receive, generation: Generation) -> None:
-    """Notice at once that the client left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    generation.leave()
 
 
 async def ended(generation: Generation) -> Ended:

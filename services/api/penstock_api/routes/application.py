@@ -1,4 +1,4 @@
-"""The HTTP application: the routes that inference answers first, the others behind FastAPI."""
+"""The HTTP application: the routes that inference answers at once, the others behind FastAPI."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def make_application(
     is_ready: Callable[[], bool],
 ) -> ASGIApp:
     """Everything that this service answers over HTTP."""
-    routes = [Route(route.path, route, methods=["POST"]) for route in hot]
+    routes = [Route(route.path, route, methods=["POST"]) for route in hot]  # for those who use another method
     app = Application(
         title="Penstock",
         version="1",
@@ -51,4 +51,4 @@ def make_application(
     for router in routers:
         app.include_router(router)
     install_error_handlers(app)
-    return Edge(app, is_ready)
+    return Edge(app, {route.path: route for route in hot}, is_ready)

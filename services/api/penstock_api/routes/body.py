@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope
 
 from penstock_api.domain.errors import BodyTooLarge, BodyTooSlow, ClientLeft, InvalidRequest
+from penstock_common.http_exchange import EXCHANGE, Exchange
 
 MAX_BYTES = 6_000_000
 GRACE_SECONDS = 10.0
@@ -26,6 +26,9 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 async def read_body(scope: Scope, receive: Receive, limit: int = MAX_BYTES) -> bytes:
     """The whole body. Raises BodyTooLarge, BodyTooSlow, InvalidRequest, ClientLeft."""
+    exchange: Exchange | None = (scope.get("extensions") or {}).get(EXCHANGE)
+    if exchange is not None and (here := exchange.body()) is not None:
+        return _checked(here, limit)
     if _declared(scope) > limit:
         raise BodyTooLarge
     first = await _next(receive, GRACE_SECONDS)
@@ -45,28 +48,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int = MAX_BYTES) -> b
             return b"".join(parts)
 
 
-async def refuse(response: Response, receive: Receive, send: Send) -> None:
-    """Answer a request whose body was not read to its end.
-
-    A client that is still sending would take a closed connection for a network failure: the answer goes out first, and
-    what still comes is thrown away for a moment.
-    """
-    headers = [*response.raw_headers, (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+async def drain(receive: Receive) -> None:
+    """Throw away for a moment what still comes of a body that nobody wants."""
+    drained = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
-            await _drain(receive)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _drain(receive: Receive) -> None:
-    drained = 0
-    while drained < DRAIN_BYTES:
-        message = await receive()
-        drained += len(message.get("body", b""))
-        if not message.get("more_body"):
-            return
+            while drained < DRAIN_BYTES:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
 
 
 async def _next(receive: Receive, seconds: float) -> Message:

@@ -41,7 +41,7 @@ class ChatCompletions(AnsweringRoute[Form]):
 
     async def relay(self, reply: Reply, generation: Generation, form: Form) -> None:
         """Answer the client. Raises ClientLeft and whatever ended the generation."""
-        identity = Identity(f"chatcmpl-{reply.request_id}", int(generation.accepted_at.timestamp()), form.model)
+        identity = Identity(f"chatcmpl-{reply.name}", int(generation.accepted_at.timestamp()), form.model)
         if form.streamed:
             await stream(reply, generation, EventWriter(identity, form.includes_usage))
         else:
@@ -71,7 +71,7 @@ async def stream(reply: Reply, generation: Generation, writer: Writer) -> None:
             break
         if events:
             await reply.stream(events)
-        else:
+        if not writer.has_news(answer):
             await generation.changed()
     if answer.failure and events:
         await reply.stream(events)

@@ -64,7 +64,7 @@ ERRORS = {
     409: "The Idempotency-Key was used for another request.",
     408: "The body did not arrive in time.",
     413: "The body is larger than 6 MB.",
-    429: "The engine takes no more for now; `Retry-After` says when to try again.",
+    429: "The platform, this project or the engine is at its limit; `Retry-After` says when to try again.",
     431: "The headers are more than 100, or larger than 64 KiB.",
     503: "The bus, the records or the engine are away; `Retry-After` says when to try again.",
     504: "The engine did not answer in time.",

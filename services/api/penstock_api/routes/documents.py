@@ -15,6 +15,7 @@ MEANING = {
     410: "It was there, and is given no longer; the sentence says what is left of it.",
     413: "The body is larger than the route takes; the sentence says how much that is.",
     422: "The request is not valid; the sentence names the field.",
+    429: "There are too many for now; `Retry-After` says when to try again.",
     503: "The bus or the database is away; `Retry-After` says when to try again.",
     504: "The service that knows did not answer in time.",
 }

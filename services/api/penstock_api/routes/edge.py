@@ -1,12 +1,15 @@
 """What every request passes first: it gets its id, and absurd headers end here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock_api.domain.errors import HeadersTooLarge, Starting
 from penstock_api.routes.http_errors import error_response
 from penstock_api.routes.traced import TRACED, in_trace
+from penstock_common.errors import PenstockError
 from penstock_common.ids import uuid7
 
 MAX_HEADERS = 100
@@ -17,10 +20,13 @@ NEED_STATE = ("/v1/", "/api/")
 
 
 class Edge:
-    """Gives each request the id under which it is known everywhere, and says it in `x-request-id`."""
+    """Gives each request the id under which it is known everywhere, and says it in `x-request-id`.
 
-    def __init__(self, app: ASGIApp, is_ready: Callable[[], bool]) -> None:
-        self.app, self.is_ready = app, is_ready
+    What is posted to a hot path goes to its route at once, which says the id and notes its status itself.
+    """
+
+    def __init__(self, app: ASGIApp, hot: Mapping[str, ASGIApp], is_ready: Callable[[], bool]) -> None:
+        self.app, self.hot, self.is_ready = app, hot, is_ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -29,23 +35,36 @@ class Edge:
             return
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = uuid7()
-
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                named = str(state["request_id"]).encode()
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", named)]
-            await send(message)
-
-        app, path = self.app, scope["path"]
-        if not _headers_fit(scope["headers"]):
-            app = error_response(HeadersTooLarge(), path, str(request_id))
-        elif not self.is_ready() and path.startswith(NEED_STATE):
-            app = error_response(Starting(), path, str(request_id))
-        if path.startswith(TRACED):
-            await in_trace(app, scope, receive, send_named)
+        name = state["name"] = str(request_id)
+        path = scope["path"]
+        hot = self.hot.get(path) if scope["method"] == "POST" else None
+        app: ASGIApp
+        if refusal := self._refusal(scope, path):
+            app, send = error_response(refusal, path, name), named(state, send)
+        elif hot is not None:
+            app = scope["endpoint"] = hot
         else:
-            await app(scope, receive, send_named)
+            app, send = self.app, named(state, send)
+        if path.startswith(TRACED):
+            await in_trace(app, scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, path: str) -> PenstockError | None:
+        """Why the request goes no further."""
+        headers = scope["headers"]
+        if len(headers) > MAX_HEADERS or sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
+            return HeadersTooLarge()
+        return Starting() if not self.is_ready() and path.startswith(NEED_STATE) else None
 
 
-def _headers_fit(headers: list[tuple[bytes, bytes]]) -> bool:
-    return len(headers) <= MAX_HEADERS and sum(len(k) + len(v) for k, v in headers) <= MAX_HEADER_BYTES
+def named(state: dict[str, Any], send: Send) -> Send:
+    """Send, but the response says the request's id, and its status is noted."""
+
+    async def send_named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            state["status"] = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", state["name"].encode())]
+        await send(message)
+
+    return send_named

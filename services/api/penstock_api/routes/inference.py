@@ -64,7 +64,9 @@ def inference_router(authenticator: Authenticator, lookup: Lookup, generations: 
         return view_of(await lookup.find(caller.tenant, id_))
 
     @router.get(
-        "/{id}/result", response_class=Response, responses=RESULT | problems(401, 403, 404, 409, 410, 422, 503, 504)
+        "/{id}/result",
+        response_class=Response,
+        responses=RESULT | problems(401, 403, 404, 409, 410, 422, 429, 503, 504),
     )
     async def read_result(caller: Caller, id_: Id) -> Response:
         """The whole answer of a request that has ended, for as long as it is kept; else why there is none."""
@@ -78,7 +80,7 @@ def inference_router(authenticator: Authenticator, lookup: Lookup, generations: 
     @router.get(
         "/{id}/stream",
         response_class=Response,
-        responses=EVENTS | problems(400, 401, 403, 404, 409, 410, 422, 503, 504),
+        responses=EVENTS | problems(400, 401, 403, 404, 409, 410, 422, 429, 503, 504),
     )
     async def resume_stream(
         caller: Caller,

@@ -60,6 +60,12 @@ class InferenceView(BaseModel):
     streamed: bool
     lane: str
     attempts: int = Field(description="How often it was begun; 0 where it waits, or where that is not known.")
+    position: int | None = Field(
+        None, description="Its place among those that wait, from 1; null where it does not wait."
+    )
+    expected_wait_seconds: float | None = Field(
+        None, description="Until it begins, by the pace of late; null where that is not known."
+    )
     tokens: TokensView | None = Field(description="Once it has ended.")
     error_code: str = Field(description="Why it did not succeed; empty otherwise.")
     accepted_at: datetime
@@ -81,6 +87,8 @@ def view_of(known: Known) -> InferenceView:
         streamed=about.streamed,
         lane=about.lane,
         attempts=state.attempt,
+        position=state.position,
+        expected_wait_seconds=state.expected_wait_seconds,
         tokens=TokensView.model_validate(state.tokens, from_attributes=True) if state.tokens else None,
         error_code=state.error_code,
         accepted_at=about.accepted_at,

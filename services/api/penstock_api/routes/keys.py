@@ -1,7 +1,7 @@
 """`/api/v1/keys`: keys of one's own project."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path
@@ -9,13 +9,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from penstock_api.domain.errors import InvalidRequest
 from penstock_api.domain.key_errors import KeyNotFound
-from penstock_api.domain.keys import Key, Scope
+from penstock_api.domain.keys import Key, Scope, Tier
 from penstock_api.ports.keys import Authenticator, KeyStore, NewKey
 from penstock_api.routes.authentication import authenticated
 from penstock_api.routes.documents import problems
 from penstock_api.routes.json_body import documented, json_body
 
 ORDINARY = (Scope.CHAT, Scope.USAGE)
+EXAMPLE: dict[str, Any] = {
+    "name": "web shop",
+    "scopes": ["chat"],
+    "tier": "standard",
+    "expires_at": "2030-01-01T00:00:00Z",
+}
 
 
 class KeyWanted(BaseModel):
@@ -23,7 +29,7 @@ class KeyWanted(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"example": {"name": "web shop", "scopes": ["chat"], "expires_at": "2030-01-01T00:00:00Z"}},
+        json_schema_extra={"example": EXAMPLE},
     )
 
     name: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="For people to tell keys apart.")
@@ -32,6 +38,11 @@ class KeyWanted(BaseModel):
         min_length=1,
         max_length=len(Scope),
         description=f"What it may be used for: {', '.join(Scope)}; no more than the key that makes it.",
+    )
+    tier: Literal[Tier.STANDARD, Tier.ENTERPRISE] = Field(
+        Tier.STANDARD,
+        description="How its requests stand where more come than are worked on at once; `enterprise` has slots of its "
+        "own. Given by a key of the same tier, or one with the scope `admin`.",
     )
     expires_at: AwareDatetime | None = Field(None, description="From then on it is refused.")
 
@@ -44,6 +55,7 @@ class KeyShown(BaseModel):
     prefix: str = Field(description="The first characters of its secret.", examples=["psk-Zk3uQw9x"])
     project_id: UUID
     scopes: list[str]
+    tier: str
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -73,7 +85,8 @@ def keys_router(authenticator: Authenticator, store: KeyStore) -> APIRouter:
     async def create_key(caller: Caller, wanted: Annotated[KeyWanted, Depends(json_body(KeyWanted))]) -> KeyMade:
         """Make a key for the caller's project. Its secret is in this answer and nowhere else."""
         _check(wanted, caller)
-        key, secret = await store.create(NewKey(caller.tenant, wanted.name, wanted.scopes, wanted.expires_at))
+        new = NewKey(caller.tenant, wanted.name, wanted.scopes, wanted.expires_at, wanted.tier)
+        key, secret = await store.create(new)
         return KeyMade(**_fields(key), key=secret)
 
     @router.get("", responses=problems(401, 403, 503))
@@ -102,8 +115,9 @@ def _check(wanted: KeyWanted, caller: Key) -> None:
     if wanted.expires_at is not None and wanted.expires_at <= datetime.now(UTC):
         raise InvalidRequest("`expires_at` lies in the past.", "expires_at")
     caller.may_grant(wanted.scopes)
+    caller.may_give(wanted.tier)
 
 
 def _fields(key: Key) -> dict[str, object]:
-    names = ("id", "name", "prefix", "created_at", "expires_at", "revoked_at", "last_used_at")
+    names = ("id", "name", "prefix", "tier", "created_at", "expires_at", "revoked_at", "last_used_at")
     return {"project_id": key.tenant, "scopes": sorted(key.scopes)} | {name: getattr(key, name) for name in names}

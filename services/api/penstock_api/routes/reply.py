@@ -1,56 +1,62 @@
-"""The HTTP side of one chat completion: what was sent so far decides how a failure is told."""
+"""The HTTP side of one answer: what was sent so far decides how a failure is told."""
 
 import asyncio
 from uuid import UUID
 
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from penstock_api import metrics
 from penstock_api.domain.answer import Answer
-from penstock_api.domain.errors import GenerationFailed, failure_of
+from penstock_api.domain.errors import GenerationFailed, SlowReader, failure_of
 from penstock_api.domain.openai_format import failure_event
-from penstock_api.routes.body import refuse
+from penstock_api.routes.body import drain
 from penstock_api.routes.http_errors import error_response
+from penstock_common.http_exchange import CHUNKED, EXCHANGE, Exchange
 
 CLIENT_LEFT = 499  # no status of HTTP; what others count such requests under
-STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
+STREAM_HEAD = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n" + CHUNKED
+)
+REPLAYED = b"idempotent-replayed: true\r\n"
 
 
 class Reply:
-    """Sends one response, and counts it."""
+    """Sends one response, and counts it. Everything that sends raises SlowReader for a client that makes no room."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, slow_seconds: float) -> None:
+        self.exchange: Exchange = scope["extensions"][EXCHANGE]
         self.request_id: UUID = scope["state"]["request_id"]
+        self.name: str = scope["state"]["name"]
+        """The request's id as text."""
         self.model = metrics.NO_MODEL
         """The metrics label: a name of the catalogue."""
-        self._receive, self._send, self._path = receive, send, scope["path"]
+        self.slow_seconds = slow_seconds
+        self._receive, self._path, self._state = receive, scope["path"], scope["state"]
         self._began = asyncio.get_running_loop().time()
         self._answer: Answer | None = None
-        self._state = scope["state"]
-        self._marks: list[tuple[bytes, bytes]] = []
+        self._marks = b""
 
     def answers(self, request_id: UUID, *, repeated: bool) -> None:
         """Speak of this request: the one of before, where it is asked for once more."""
-        self.request_id = self._state["request_id"] = request_id
+        if request_id != self.request_id:
+            self.request_id = self._state["request_id"] = request_id
+            self.name = self._state["name"] = str(request_id)
         if repeated:
-            self._marks = [(b"idempotent-replayed", b"true")]
+            self._marks = REPLAYED
 
     async def whole(self, body: bytes) -> None:
         """Send a JSON body."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *self._marks]
         self.count(200)
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send(200, JSON_HEAD % len(body), body)
+        self.exchange.finish()
 
     async def nothing(self) -> None:
         """Say that there is nothing more: a client that reconnects by itself stops at that."""
         self.count(204)
-        await self._send({"type": "http.response.start", "status": 204, "headers": self._marks})
-        await self._send({"type": "http.response.body"})
+        await self._send(204, b"")
+        self.exchange.finish()
 
     @property
     def is_streaming(self) -> bool:
@@ -61,16 +67,21 @@ class Reply:
         """Send the status of a stream: from here on failures are events."""
         metrics.FIRST_CHUNK.observe(asyncio.get_running_loop().time() - self._began)
         self._answer = answer
-        await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self._marks]})
+        await self._send(200, STREAM_HEAD)
 
     async def stream(self, events: bytes) -> None:
         """Send events; returns when the client's reading made room for more."""
-        await self._send({"type": "http.response.body", "body": events, "more_body": True})
+        if self.exchange.is_full:
+            await self._room()
+        self.exchange.chunk(events)
 
     async def end_stream(self, events: bytes) -> None:
         """Send the last events."""
         self.count(200)
-        await self._send({"type": "http.response.body", "body": events})
+        if self.exchange.is_full:
+            await self._room()
+        self.exchange.chunk(events, is_last=True)
+        self.exchange.finish()
 
     async def fail(self, error: BaseException) -> None:
         """Tell of a failure: by status where nothing was sent yet, else by an event without an end mark."""
@@ -80,19 +91,45 @@ class Reply:
                 self._answer.tell_end()
             await self.end_stream(failure_event(failure_of(error), self._answer.position()))
             return
-        response = error_response(error, self._path, str(self.request_id))
-        self.count(response.status_code)
-        await self._send(
-            {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
-        )
-        await self._send({"type": "http.response.body", "body": response.body})
+        response = self._refusal(error)
+        await self._send(response.status_code, lines_of(response), bytes(response.body))
+        self.exchange.finish()
 
     async def refuse(self, error: BaseException) -> None:
-        """Tell of a failure to a client that may still be sending its body."""
-        response = error_response(error, self._path, str(self.request_id))
-        self.count(response.status_code)
-        await refuse(response, self._receive, self._send)
+        """Tell of a failure to a client that may still be sending its body.
+
+        It would take a closed connection for a network failure: the answer goes out first, and what still comes is
+        thrown away for a moment.
+        """
+        response = self._refusal(error)
+        await self._send(response.status_code, lines_of(response), bytes(response.body), keep_alive=False)
+        await drain(self._receive)
+        self.exchange.finish()
 
     def count(self, status: int) -> None:
         """Count the response."""
-        metrics.REQUESTS.labels(self.model, str(status)).inc()
+        metrics.requests_of(self.model, str(status)).inc()
+
+    def _refusal(self, error: BaseException) -> Response:
+        response = error_response(error, self._path, self.name)
+        self.count(response.status_code)
+        return response
+
+    async def _send(self, status: int, head: bytes, body: bytes = b"", *, keep_alive: bool = True) -> None:
+        self._state["status"] = status
+        name = b"x-request-id: %b\r\n" % self.name.encode()
+        if self.exchange.is_full:
+            await self._room()
+        self.exchange.start(status, head + name + self._marks, body, keep_alive=keep_alive)
+
+    async def _room(self) -> None:
+        try:
+            async with asyncio.timeout(self.slow_seconds):
+                await self.exchange.room()
+        except TimeoutError as error:
+            raise SlowReader from error
+
+
+def lines_of(response: Response) -> bytes:
+    """The headers of a response as they are sent."""
+    return b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from penstock_api import metrics
 from penstock_api.domain.openai_format import EventWriter, Identity
 from penstock_api.ports.generations import Generation, Generations, Known
-from penstock_api.routes.answering import Client, answered, patient
+from penstock_api.routes.answering import answered
 from penstock_api.routes.chat import Writer, stream
 from penstock_api.routes.native_events import NativeWriter
 from penstock_api.routes.reply import CLIENT_LEFT, Reply
@@ -71,11 +71,10 @@ class ResumedStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the client until the end, or until it leaves."""
         resumed = self.resumed
-        reply = ResumedReply(scope, receive, patient(send, resumed.slow_seconds))
+        reply = ResumedReply(scope, receive, resumed.slow_seconds)
         reply.model = resumed.known.about.model
         reply.answers(resumed.known.request_id, repeated=False)
-        client = Client(scope, receive, reply)
-        await answered(client, resumed.generations, resumed.generation, resumed.relay(reply))
+        await answered(reply, resumed.generations, resumed.generation, resumed.relay(reply))
 
 
 def identity_of(known: Known) -> Identity:

@@ -79,7 +79,7 @@ def runs_router(authenticator: Authenticator, runs: Runs, tasks: Tasks) -> APIRo
         """One run."""
         return _view(await runs.read(caller.tenant, id_))
 
-    @router.get("/{id}/events", response_class=Response, responses=EVENTS | problems(401, 403, 404, 422, 503, 504))
+    @router.get("/{id}/events", response_class=Response, responses=EVENTS | problems(401, 403, 404, 422, 429, 503, 504))
     async def watch_run(
         caller: Caller,
         id_: Id,

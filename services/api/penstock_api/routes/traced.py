@@ -3,7 +3,7 @@
 import os
 import time
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock_api import metrics
 from penstock_api.routes.body import header
@@ -20,37 +20,26 @@ NONE = "-"
 
 
 async def in_trace(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a request; what it leads to, here and in other processes, belongs to its trace and names its id."""
+    """Serve a request and count it; what it leads to, here and in other processes, belongs to its trace.
+
+    Its status is what the state of its scope says once it is served.
+    """
     given = header(scope, b"traceparent") or ""
     span = UNTRACED if Tracing.tracer is None else begin(beginning(scope, given))
     traceparent = span.traceparent or continued(given, os.urandom(24))
-    token = CONTEXT.set(Context(correlation=str(scope["state"]["request_id"]), traceparent=traceparent))
-    try:
-        await served(app, scope, receive, send, span)
-    finally:
-        CONTEXT.reset(token)
-
-
-async def served(app: ASGIApp, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
-    """Serve a request, count it, and say of its span how that went."""
-    status, began = 0, time.monotonic()
-
-    async def noting(message: Message) -> None:
-        nonlocal status
-        if message["type"] == "http.response.start":
-            status = message["status"]
-        await send(message)
-
+    token = CONTEXT.set(Context(correlation=scope["state"]["name"], traceparent=traceparent))
+    began = time.monotonic()
     error: BaseException | None = None
     try:
-        await app(scope, receive, noting)
+        await app(scope, receive, send)
     except BaseException as raised:
         error = raised
         raise
     finally:
-        route = route_of(scope)
-        metrics.HTTP_REQUESTS.labels(method_of(scope), route or NONE, status or NONE).inc()
-        metrics.HTTP_SECONDS.labels(route or NONE).observe(time.monotonic() - began)
+        CONTEXT.reset(token)
+        route, status = route_of(scope), scope["state"].get("status", 0)
+        metrics.http_requests_of(method_of(scope), route or NONE, status or NONE).inc()
+        metrics.http_seconds_of(route or NONE).observe(time.monotonic() - began)
         if span is not UNTRACED:
             describe(span, scope, route, status)
             conclude(span, error)

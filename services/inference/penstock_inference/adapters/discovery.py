@@ -11,8 +11,9 @@ import msgspec
 import structlog
 
 from penstock_common.contracts.catalogue import RegisterModel
-from penstock_inference.adapters.engines.session import EngineTimes, make_session, translated
-from penstock_inference.adapters.engines.watch import Watch
+from penstock_inference.adapters.engines.http.client import EngineHttp, target_of
+from penstock_inference.adapters.engines.times import EngineTimes
+from penstock_inference.adapters.engines.watch import Watch, read_all
 from penstock_inference.adapters.models_file import Listed, read_models_file
 from penstock_inference.domain.catalogue import Snapshot
 from penstock_inference.domain.checks import NAME, checked_url
@@ -97,16 +98,15 @@ class Discovery:
 
 async def ask_models(url: str, key: str | None) -> list[str]:
     """The names of an engine's models. Raises what an engine's failures are."""
-    times, watch = EngineTimes(), Watch(EngineTimes(), LIST_SECONDS)
+    times = EngineTimes()
+    http = EngineHttp(times)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with make_session(times) as session:
-        try:
-            with translated(times):
-                async with watch.waiting():
-                    response = await session.get(f"{url}/models", headers=headers, allow_redirects=False)
-        except TimeoutError as error:
-            raise watch.ran_out() from error
-        body, status = await watch.read_all(response.content, LIST_BYTES), response.status
+    try:
+        with Watch(http.timers.alarms, times, LIST_SECONDS) as watch:
+            exchange = await http.ask(target_of("GET", f"{url}/models"), b"", headers, watch)
+            body, status = await read_all(exchange, LIST_BYTES), exchange.status
+    finally:
+        await http.close()
     if status != 200:
         raise EngineGarbled(f"the engine answered HTTP {status} when asked for its models")
     return names_in(body)

@@ -1,4 +1,4 @@
-"""Commits ends in groups, without a timer: one commit is under way, and what ends meanwhile shares the next."""
+"""Commits ends in groups: one commit is under way, and what ends meanwhile shares the next."""
 
 import asyncio
 import contextlib
@@ -8,16 +8,19 @@ from uuid import UUID
 
 import structlog
 
-from penstock_common.db.engine import is_unavailable
+from penstock_common.db.direct import Direct
+from penstock_common.db.engine import is_unavailable, state_of
 from penstock_common.db.outbox import OutboxRow
-from penstock_common.db.transaction import Database, columns_of
+from penstock_common.db.transaction import Database
 from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.deadletter import describe
-from penstock_inference.adapters.statements import FINISH, NONCES
+from penstock_inference.adapters.statements import COLUMNS, FINISH, FINISH_ONE, NONCES
 
 log = structlog.get_logger()
 
 BATCH = 256
+BUSY = 4  # ends in one commit: so many come at once only where many are on their way
+PAUSE_SECONDS = 0.005  # after a busy commit, so that the next one has a larger share of them
 PROBE_SECONDS = 0.5
 STALLED_PROBES = 3  # without an answer: one to one and a half seconds
 REPEAT_SECONDS = 0.2
@@ -27,19 +30,16 @@ HELD = "55P03"  # PostgreSQL's state for a lock that did not come in time
 class Entry:
     """One end on its way to the row."""
 
-    __slots__ = ("columns", "doubtful", "future", "outbox")
+    __slots__ = ("doubtful", "future", "nonce", "outbox", "request_id", "values")
 
     def __init__(self, columns: dict[str, Any], outbox: OutboxRow) -> None:
-        self.columns, self.outbox = columns, outbox
+        self.request_id: UUID = columns["request_id"]
+        self.nonce: UUID = columns["nonce"]
+        self.values = (*(columns[name] for name in COLUMNS), *outbox.values)
+        self.outbox = outbox
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.doubtful = False
         """Whether an earlier commit of it may have succeeded without our knowing."""
-
-    @property
-    def request_id(self) -> UUID:
-        """The key of the row."""
-        key: UUID = self.columns["request_id"]
-        return key
 
 
 class EndWriter:
@@ -47,6 +47,7 @@ class EndWriter:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._aside = Direct(database.engine)
         self._waiting: list[Entry] = []
         self._wake = asyncio.Event()
         self._unanswered = 0
@@ -65,6 +66,7 @@ class EndWriter:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._aside.close()
 
     @property
     def stalled(self) -> bool:
@@ -82,7 +84,9 @@ class EndWriter:
             await self._wake.wait()
             self._wake.clear()
             while group := self._next_group():
-                await self._write_group(group)
+                await self._record(group, self.database.direct)
+                if len(group) >= BUSY:
+                    await asyncio.sleep(PAUSE_SECONDS)
 
     def _next_group(self) -> list[Entry]:
         """Ends of different requests: a statement may touch a row only once."""
@@ -96,58 +100,45 @@ class EndWriter:
         self._waiting = later
         return list(group.values())
 
-    async def _write_group(self, group: list[Entry]) -> None:
+    async def _record(self, group: list[Entry], direct: Direct, *, awaits_rows: bool = False) -> None:
+        """Commit a group as soon as the database answers; `awaits_rows` also that somebody lets go of a row."""
         while True:
             try:
-                winners = await self._commit(group)
+                self._settle(group, await self._commit(group, direct))
+                return
             except Exception as error:
-                if is_passing(error) and not is_held(error):
+                held = is_held(error)
+                if not is_passing(error) or (held and not awaits_rows):
+                    await self._record_singly(group, error, direct)
+                    return
+                if not held:
+                    log.warning("ends.delayed", waiting=len(group), reason=describe(error))
                     for entry in group:
                         entry.doubtful = True
-                    log.warning("ends.delayed", waiting=len(group), reason=describe(error))
-                    await asyncio.sleep(REPEAT_SECONDS)
-                    continue
-                await self._write_singly(group, error)
-                return
-            self._settle(group, winners)
-            return
+            await asyncio.sleep(REPEAT_SECONDS)
 
-    async def _write_singly(self, group: list[Entry], error: Exception) -> None:
+    async def _record_singly(self, group: list[Entry], error: Exception, direct: Direct) -> None:
         if len(group) > 1:
             for entry in group:
-                await self._write_group([entry])
-        elif is_held(error):
-            task = asyncio.create_task(self._write_held(group[0]))
+                await self._record([entry], direct)
+        elif is_held(error):  # by a frozen process, say: beside those that need not wait for it
+            log.warning("end.held", request_id=str(group[0].request_id))
+            task = asyncio.create_task(self._record(group, self._aside, awaits_rows=True))
             self._held.add(task)
             task.add_done_callback(self._held.discard)
         elif not group[0].future.done():
             group[0].future.set_exception(error)
 
-    async def _write_held(self, entry: Entry) -> None:
-        """Repeat an end whose row somebody else holds, a frozen process say, beside those that need not wait for it."""
-        log.warning("end.held", request_id=str(entry.request_id))
-        while True:
-            await asyncio.sleep(REPEAT_SECONDS)
-            try:
-                winners = await self._commit([entry])
-            except Exception as error:
-                if is_passing(error):
-                    entry.doubtful = entry.doubtful or not is_held(error)
-                    continue
-                if not entry.future.done():
-                    entry.future.set_exception(error)
-                return
-            self._settle([entry], winners)
-            return
-
-    async def _commit(self, group: Sequence[Entry]) -> set[UUID]:
-        async with self.database.reading() as connection:
-            winners = set(await connection.scalars(FINISH, parameters(group)))
-            doubtful = [e for e in group if e.doubtful and e.request_id not in winners]
-            if doubtful:
-                ids = {"ids": [e.request_id for e in doubtful]}
-                nonces = {r.request_id: r.nonce for r in await connection.execute(NONCES, ids)}
-                winners |= {e.request_id for e in doubtful if nonces.get(e.request_id) == e.columns["nonce"]}
+    async def _commit(self, group: Sequence[Entry], direct: Direct) -> set[UUID]:
+        if len(group) == 1:
+            rows = await direct.fetch(FINISH_ONE, *group[0].values)
+        else:
+            rows = await direct.fetch(FINISH, *zip(*(entry.values for entry in group), strict=True))
+        winners: set[UUID] = {row["request_id"] for row in rows}
+        if doubtful := [e for e in group if e.doubtful and e.request_id not in winners]:
+            known = await direct.fetch(NONCES, [e.request_id for e in doubtful])
+            nonces = {row["request_id"]: row["nonce"] for row in known}
+            winners |= {e.request_id for e in doubtful if nonces.get(e.request_id) == e.nonce}
         self._unanswered = 0
         return winners
 
@@ -177,12 +168,4 @@ def is_passing(error: Exception) -> bool:
 
 def is_held(error: Exception) -> bool:
     """Whether somebody else holds the row."""
-    cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
-    return getattr(getattr(cause, "orig", None), "sqlstate", "") == HELD
-
-
-def parameters(group: Sequence[Entry]) -> dict[str, list[Any]]:
-    """Ends as one array a column."""
-    columns: dict[str, list[Any]] = {name: [e.columns[name] for e in group] for name in group[0].columns}
-    outbox = columns_of([e.outbox for e in group])
-    return columns | {f"out_{name}": values for name, values in outbox.items()}
+    return state_of(error.__cause__ if isinstance(error, DatabaseUnavailable) else error) == HELD

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import structlog
 
@@ -32,14 +33,22 @@ from penstock_inference.generating.ports import Listeners, Records
 log = structlog.get_logger()
 
 UNKNOWN = "unknown"
+Queued = Callable[[UUID], Awaitable[GenerationState | None]]
+"""Tells of a request that waits in the queue."""
 ANSWERS_AT_ONCE = 16  # read from their rows: each is held whole in memory meanwhile
+
+
+async def nothing_queued(_: UUID) -> None:
+    """Where there is no queue."""
 
 
 class Hearing:
     """Stops, re-attachments and questions, off the durable path."""
 
-    def __init__(self, bus: Bus, records: Records, listeners: Listeners, leaving: Leaving) -> None:
-        self.bus, self.records, self.listeners = bus, records, listeners
+    def __init__(
+        self, bus: Bus, records: Records, listeners: Listeners, leaving: Leaving, queued: Queued = nothing_queued
+    ) -> None:
+        self.bus, self.records, self.listeners, self.queued = bus, records, listeners, queued
         self.leaving, self.registry = leaving, leaving.registry
         self._answers_at_once = asyncio.Semaphore(ANSWERS_AT_ONCE)
         self._subscriptions: list[Subscription] = []
@@ -86,7 +95,7 @@ class Hearing:
     async def _state(self, read: ReadGeneration) -> GenerationState:
         recorded = await self.records.read(read.request_id, with_answer=bool(read.reply_to))
         if recorded is None:
-            return GenerationState(request_id=read.request_id, outcome=UNKNOWN)
+            return await self.queued(read.request_id) or GenerationState(request_id=read.request_id, outcome=UNKNOWN)
         if recorded.frames:
             part = part_of(lacking(recorded.frames, read.offsets), read.most)
             self.listeners.send(read.reply_to, read.request_id, part.frames)

@@ -60,7 +60,7 @@ class BusListeners:
 
     async def owner_lives(self, request_id: UUID) -> bool:
         """Whether another process runs this request."""
-        find = FindGeneration(request_id=request_id, asking=self.process)
+        find = FindGeneration(request_id=request_id, asking=self.process, at_work=True)
         try:
             await self.bus.query(FIND_GENERATION, encode(find), FIND_SECONDS)
         except (NoAnswer, BusUnavailable):

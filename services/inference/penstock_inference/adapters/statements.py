@@ -42,10 +42,6 @@ OUTBOX = {
 }
 
 
-def _arrays(columns: dict[str, str]) -> str:
-    return ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
-
-
 def _value(name: str) -> str:
     return "cast(decisions as jsonb)" if name == "decisions" else name
 
@@ -57,13 +53,15 @@ def _replaced(name: str) -> str:
 
 
 HELD_MS = 250  # for a row that somebody else holds; the other ends of the group wait as long
+_PATIENCE = f"(select set_config('lock_timeout', '{HELD_MS}', true)) as patience"
+_GIVEN = COLUMNS | OUTBOX
+_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_GIVEN.values(), 1))
+_VALUES = ", ".join(f"${n}::{kind} as {name}" for n, (name, kind) in enumerate(_GIVEN.items(), 1))
 
-FINISH = text(f"""
-with given as (
-  select g.* from (select set_config('lock_timeout', '{HELD_MS}', true)) as patience,
-  unnest({_arrays(COLUMNS | OUTBOX)}) as g({", ".join([*COLUMNS, *OUTBOX])})
-  order by request_id
-), won as (
+
+def _finish(given: str) -> str:
+    return f"""
+with given as ({given}), won as (
   insert into inference.generations as r ({", ".join(COLUMNS)})
   select {", ".join(map(_value, COLUMNS))} from given
   on conflict (request_id) do update set {", ".join(_replaced(c) for c in COLUMNS if c != "request_id")}
@@ -75,12 +73,19 @@ with given as (
   from given join won using (request_id)
 )
 select request_id from won
-""")
-"""Record ends: one upsert and its outbox rows in one statement. Gives the requests whose end counts."""
+"""
 
-NONCES = text("""
-select request_id, nonce from inference.generations where request_id = any(cast(:ids as uuid[]))
-""")
+
+FINISH = _finish(f"select g.* from {_PATIENCE}, unnest({_ARRAYS}) as g({', '.join(_GIVEN)}) order by request_id")
+"""Record ends, given as one array a column: one upsert and its outbox rows in one statement.
+
+Gives the requests whose end counts.
+"""
+
+FINISH_ONE = _finish(f"select {_VALUES} from {_PATIENCE}")
+"""The same for a single end, given as one value a column: most of a small platform's are."""
+
+NONCES = "select request_id, nonce from inference.generations where request_id = any($1::uuid[])"
 """Whose end was recorded, where the outcome of an earlier commit is unknown."""
 
 _RUNNING = """

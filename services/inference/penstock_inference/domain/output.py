@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from penstock_common.contracts.stream import Delta, Frame, ToolCall, Whole, channel_key
 
+MOST_PARTS = 256  # before they are joined: each takes the memory of fifty characters
 PIECE = 64 * 1024  # characters of one delta, so that a long answer fits the bus
 
 
@@ -25,6 +26,8 @@ class Channel:
             self.marks.append((self.length, self.length + len(text), logprobs))
         self.parts.append(text)
         self.length += len(text)
+        if len(self.parts) > MOST_PARTS:
+            self.text()
 
     def text(self) -> str:
         """The whole text; joined once and kept joined."""
@@ -36,11 +39,21 @@ class Channel:
         """The text from an offset on, in pieces; a piece with logprobs is never cut or joined."""
         if offset >= self.length:
             return
-        text = self.text()
-        for start, end, logprobs in self._stretches(offset):
+        stretches = list(self._stretches(offset))
+        first = stretches[0][0]
+        text = self._rest(first)
+        for start, end, logprobs in stretches:
             for at in range(start, end, PIECE):
-                piece = text[at : min(end, at + PIECE)]
+                piece = text[at - first : min(end, at + PIECE) - first]
                 yield Delta(attempt, self.choice, self.name, at, piece, logprobs if at == start else b"")
+
+    def _rest(self, offset: int) -> str:
+        """The text from an offset on: of a long answer only the newest parts are looked at."""
+        at, first = self.length, len(self.parts)
+        while at > offset:
+            first -= 1
+            at -= len(self.parts[first])
+        return "".join(self.parts[first:])[offset - at :]
 
     def _stretches(self, offset: int) -> Iterator[tuple[int, int, bytes]]:
         for start, end, logprobs in self.marks:

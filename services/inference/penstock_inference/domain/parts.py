@@ -38,10 +38,12 @@ def part_of(frames: Iterable[Frame], most: int) -> Part:
     The first text that has logprobs comes whole though it is longer, so that each part brings something. An end comes
     only after everything else.
     """
+    if not most:
+        return Part(list(frames), is_all=True)
     part: list[Frame] = []
     left = most
     for frame in frames:
-        if most and isinstance(frame, Delta):
+        if isinstance(frame, Delta):
             fitting = frame if left == most and frame.logprobs else _fitting(frame, left)
             if fitting is not None:
                 part.append(fitting)

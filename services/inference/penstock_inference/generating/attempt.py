@@ -1,8 +1,8 @@
 """Runs the engine for one attempt at a request, to whatever end."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import msgspec
@@ -34,6 +34,8 @@ STALE_SECONDS = 1.0  # a command older than this may have been stopped before it
 class Attempt:
     """One attempt, and what it knows of its request."""
 
+    __slots__ = ("body", "command", "held", "model", "needs", "prefix", "run")
+
     def __init__(self, needs: Needs, run: Run) -> None:
         self.needs, self.run, self.command = needs, run, run.command
         self.model = needs.models.resolve(run.command.model)
@@ -53,10 +55,13 @@ class Attempt:
         except asyncio.CancelledError:
             if self.run.superseded:
                 raise Superseded from None
-            if not self.run.stop_reason:
-                raise
-            uncancelled()
-            return await self._end(Outcome.CANCELLED)
+            if self.run.stop_reason:
+                uncancelled()
+                return await self._end(Outcome.CANCELLED)
+            if self.run.has_expired:
+                uncancelled()
+                return await self._end(self._outcome_of(late := DeadlinePassed()), late)
+            raise
         except HandBack:
             raise
         except DatabaseUnavailable as error:
@@ -89,7 +94,7 @@ class Attempt:
         if self.model is None:
             raise ModelUnknown(f"the model {self.command.model} is no longer served")
         self.body = self.body or await self._body()
-        async with self._until_deadline():
+        with self._until_deadline():
             if not self.command.streamed:
                 await self._take_whole(self.model)
             elif self.run.attempt == 1:
@@ -148,14 +153,15 @@ class Attempt:
         body: dict[str, Any] = msgspec.json.decode(self.needs.sealer.open(key, sealed))
         return body
 
-    @asynccontextmanager
-    async def _until_deadline(self) -> AsyncIterator[None]:
+    @contextmanager
+    def _until_deadline(self) -> Iterator[None]:
         left = (self.command.deadline - self.needs.clock.now()).total_seconds()
+        at = asyncio.get_running_loop().time() + left
+        alarm = self.needs.shared.timers.alarms.set(at, self.run.expire)
         try:
-            async with asyncio.timeout(left):
-                yield
-        except TimeoutError as error:
-            raise DeadlinePassed from error
+            yield
+        finally:
+            alarm.cancel()
 
     async def _reason_to_stop(self) -> str:
         """Why the engine is not to be called at all; empty where it is."""

@@ -28,7 +28,8 @@ class Conclusion:
         """The end, its text and its price; from here on a stop comes too late."""
         run = self.run
         run.task = None
-        run.flush()
+        if run.command.streamed:  # what is told at once leaves with the end, in one message
+            run.flush()
         tokens = await self._tokens(needs, outcome)
         failure = failure_of(error) if error else None
         finish = run.output.finish if outcome is Outcome.SUCCEEDED else {}

@@ -1,6 +1,7 @@
 """Answers one `GenerateText`: claims where it must, runs the engine, records the end, tells the client."""
 
 import asyncio
+from functools import partial
 
 import msgspec
 import structlog
@@ -11,7 +12,7 @@ from penstock_common.contracts.stream import Ended, Failure
 from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.delivery import HandBack
 from penstock_inference.domain.ending import End, Place, RecordsUnavailable, Unrecorded, failure_of
-from penstock_inference.generating.attempt import AGAIN_SECONDS, Attempt, age
+from penstock_inference.generating.attempt import AGAIN_SECONDS, Attempt
 from penstock_inference.generating.needs import Needs
 from penstock_inference.generating.run import Run, Superseded
 
@@ -31,7 +32,7 @@ class Generator(Needs):
         attempt = 1
         if command.request_id in self.registry.runs:
             raise HandBack(AGAIN_SECONDS)
-        if redelivered or command.republished or age(self, command) > FORGETFUL_SECONDS:
+        if redelivered or command.republished or since_sent(self, command) > FORGETFUL_SECONDS:
             claimed = await self._take_over(command)
             if claimed is None:
                 return
@@ -90,23 +91,28 @@ class Generator(Needs):
 
     async def _conclude(self, run: Run, end: End) -> None:
         """Record the end, then tell the client; a loser tells the winner's end, and books its own cost."""
-        recording = asyncio.ensure_future(self.records.finish(end))
-        try:
-            won = await asyncio.wait_for(asyncio.shield(recording), self.unrecorded_after)
-        except TimeoutError:
-            unrecorded = msgspec.structs.replace(
-                end.ended, outcome=Outcome.FAILED.value, failure=failure_of(Unrecorded())
-            )
-            if not run.suspect:
-                run.say_end([unrecorded])
-            left = (run.command.deadline - self.clock.now()).total_seconds()
-            won = await asyncio.wait_for(recording, max(left, 1.0))
+        loop, alarms = asyncio.get_running_loop(), self.shared.timers.alarms
+        async with asyncio.timeout(None) as bound:
+            unrecorded = partial(self._tell_unrecorded, run, end, bound)
+            alarm = alarms.set(loop.time() + self.unrecorded_after, unrecorded)
+            try:
+                won = await self.records.finish(end)
+            finally:
+                alarm.cancel()
         if won:
             run.say_end(end.frames)
             return
         await self.records.cost(end)
         if not await self.repeat_end(run.command):  # the attempt that claimed the row may have handed it back since
             raise HandBack(AGAIN_SECONDS)
+
+    def _tell_unrecorded(self, run: Run, end: End, bound: asyncio.Timeout) -> None:
+        """The client need not wait for the record; whoever handles the command does until its deadline."""
+        ended = msgspec.structs.replace(end.ended, outcome=Outcome.FAILED.value, failure=failure_of(Unrecorded()))
+        if not run.suspect:
+            run.say_end([ended])
+        left = (run.command.deadline - self.clock.now()).total_seconds()
+        bound.reschedule(asyncio.get_running_loop().time() + max(left, 1.0))
 
     async def bury(self, command: GenerateText, failure: Failure) -> None:
         """A command that could not be handled ends as failed, and its client hears it.
@@ -134,3 +140,8 @@ class Generator(Needs):
             self.listeners.send(command.reply_to, command.request_id, end.frames)
         else:
             await self.repeat_end(command)
+
+
+def since_sent(needs: Needs, command: GenerateText) -> float:
+    """Seconds since the command was sent: one that had waited in a queue was accepted long before."""
+    return (needs.clock.now() - (command.sent_at or command.accepted_at)).total_seconds()

@@ -17,7 +17,7 @@ from penstock_common.contracts.generation import ApiLives, OnDisconnect
 from penstock_common.periodic import Periodic
 from penstock_inference.generating.listening import Listener
 from penstock_inference.generating.ports import Listeners
-from penstock_inference.generating.registry import Registry
+from penstock_inference.generating.registry import Registry, Waiting
 from penstock_inference.generating.run import Run
 
 log = structlog.get_logger()
@@ -56,6 +56,10 @@ class Lives:
         """Whether it was heard at all."""
         return process in self._heard
 
+    def living(self) -> set[str]:
+        """Those that are not dead, from whenever on that is asked."""
+        return {process for process in self._heard if not self.is_dead(process, 0.0)}
+
     def is_dead(self, process: str, since: float) -> bool:
         """Whether it was silent for so long on end, from `since` on at the earliest."""
         silent_from = max(since, self._deaf_until, self._heard.get(process, since))
@@ -69,8 +73,8 @@ class Leaving:
         self.registry, self.listeners, self.clock, self.connected = registry, listeners, clock, connected
         self.lives = Lives(clock)
         self._looking = Periodic(LOOK_SECONDS, self.look, "leaving.failed")
-        self._asking: dict[Run, asyncio.Task[None]] = {}
-        self._ask_at: dict[Run, float] = {}
+        self._asking: dict[Run | Waiting, asyncio.Task[None]] = {}
+        self._ask_at: dict[Run | Waiting, float] = {}
         self._at_once = asyncio.Semaphore(QUESTIONS)
 
     def start(self) -> None:
@@ -95,20 +99,25 @@ class Leaving:
     async def look(self) -> None:
         """Drop listeners that died, and ask for the clients of runs that have no other."""
         self.lives.look(connected=self.connected())
-        runs = list(self.registry.runs.values())
-        self._ask_at = {run: at for run, at in self._ask_at.items() if self.registry.runs.get(run.request_id) is run}
+        runs: list[Run | Waiting] = [*self.registry.runs.values(), *self.registry.waiting.values()]
+        if self._ask_at:
+            held = set(runs)
+            self._ask_at = {run: at for run, at in self._ask_at.items() if run in held}
+        living = self.lives.living()
         for run in runs:
+            if run.listeners.are_all_in(living):
+                continue  # nearly always, and for thousands of runs several times a second
             self._drop_dead(run)
             if self._may_have_been_left(run):
                 self._ask(run)
 
-    def _drop_dead(self, run: Run) -> None:
+    def _drop_dead(self, run: Run | Waiting) -> None:
         """Processes that never said that they live may be of another kind, or older, and stay."""
         for process, listener in run.listeners:
             if self.lives.knows(process) and self._is_dead(process, listener):
                 run.listeners.drop(process)
 
-    def _may_have_been_left(self, run: Run) -> bool:
+    def _may_have_been_left(self, run: Run | Waiting) -> bool:
         if run.command.on_disconnect is OnDisconnect.CONTINUE or run in self._asking:
             return False
         if self.clock.boottime() < self._ask_at.get(run, 0.0):
@@ -118,15 +127,15 @@ class Leaving:
     def _is_dead(self, process: str, listener: Listener) -> bool:
         return self.lives.is_dead(process, listener.asked_at)
 
-    def _ask(self, run: Run) -> None:
+    def _ask(self, run: Run | Waiting) -> None:
         task = self._asking[run] = asyncio.create_task(self._stop_if_left(run))
         task.add_done_callback(partial(self._asked, run))
 
-    def _asked(self, run: Run, _: "asyncio.Task[None]") -> None:
+    def _asked(self, run: Run | Waiting, _: "asyncio.Task[None]") -> None:
         self._asking.pop(run, None)
         self._ask_at[run] = self.clock.boottime() + AGAIN_SECONDS
 
-    async def _stop_if_left(self, run: Run) -> None:
+    async def _stop_if_left(self, run: Run | Waiting) -> None:
         async with self._at_once:
             waited_for = await self.listeners.anyone_waits(run.request_id)
         if not waited_for and self.connected():

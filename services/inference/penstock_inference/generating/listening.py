@@ -61,6 +61,10 @@ class Listening:
     def __len__(self) -> int:
         return len(self._by_process)
 
+    def are_all_in(self, processes: set[str]) -> bool:
+        """Whether there are any, and none beside these."""
+        return bool(self._by_process) and self._by_process.keys() <= processes
+
     def add(self, process: str, listener: Listener) -> None:
         """One more, or one that asks again; of too many the one that was not heard from for longest must ask again."""
         self._by_process.pop(process, None)

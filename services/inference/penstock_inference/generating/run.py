@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,10 +17,10 @@ from penstock_inference.domain.output import Output, Progress
 from penstock_inference.generating.lease import Lease
 from penstock_inference.generating.listening import Listener, Listening
 from penstock_inference.generating.ports import Listeners, Records
+from penstock_inference.generating.timers import Timers
 from penstock_inference.generating.verification import Verification
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used, WholeAnswer
 
-COALESCE_SECONDS = 0.04  # at least twice the token gap of a fast engine: cost is per message, not per token
 BEAT_SECONDS = 2.0
 HELD_SECONDS = 30.0  # how long a suspect run waits for the database to say whether it may go on
 
@@ -32,6 +32,26 @@ class Superseded(Exception):
 class Run:
     """The output of an attempt, and how much of it each listener was sent."""
 
+    __slots__ = (
+        "_epoch",
+        "_is_due",
+        "attempt",
+        "command",
+        "decisions",
+        "first_token_at",
+        "has_expired",
+        "listeners",
+        "output",
+        "ports",
+        "process",
+        "started_at",
+        "stop_reason",
+        "superseded",
+        "task",
+        "used",
+        "verification",
+    )
+
     def __init__(self, command: GenerateText, attempt: int, *, process: str, ports: "RunPorts") -> None:
         self.command, self.attempt, self.process, self.ports = command, attempt, process, ports
         self.output = Output()
@@ -41,11 +61,12 @@ class Run:
         self.listeners = Listening(command.reply_to, ports.clock.boottime())
         self.task: asyncio.Task[Any] | None = None
         self.stop_reason = ""
-        self.superseded = False
+        self.superseded = self.has_expired = False
         self.decisions: list[Decision] = []
         self.verification: Verification | None = None
         self._epoch = ports.lease.epoch()
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_due = False
+        """Whether what was gathered leaves at the next tick."""
 
     @property
     def request_id(self) -> UUID:
@@ -90,13 +111,13 @@ class Run:
                 self.output.finish[event.choice] = event.reason
             else:
                 self.used = event
-        if self.output.is_empty:
-            return
         if self.first_token_at is None:
-            self.first_token_at = self.ports.clock.now()
-            self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(COALESCE_SECONDS, self.flush)
+            if not self.output.is_empty:
+                self.first_token_at = self.ports.clock.now()
+                self.flush()
+        elif not self._is_due:
+            self._is_due = True
+            self.ports.timers.pulse.write(self._leave)
 
     def take_whole(self, answer: WholeAnswer) -> None:
         """Add an unstreamed answer; it leaves with the end."""
@@ -106,10 +127,14 @@ class Run:
 
     def flush(self) -> None:
         """Send each listener what it lacks and may be sent, unless this run is suspect."""
-        self.close()
+        self._is_due = False
         if not self.suspect:
             for process, listener in self.listeners:
                 self._serve(process, listener)
+
+    def _leave(self) -> None:
+        if self._is_due:
+            self.flush()
 
     def _serve(self, process: str, listener: Listener, *more: Frame) -> None:
         """Send a listener what is due, and `more` if it has everything then."""
@@ -149,6 +174,12 @@ class Run:
         if self.task:
             self.task.cancel()
 
+    def expire(self) -> None:
+        """End the engine call now: the request's deadline passed."""
+        self.has_expired = True
+        if self.task:
+            self.task.cancel()
+
     def supersede(self) -> None:
         """Fall silent and end: another attempt took over."""
         self.superseded = True
@@ -184,10 +215,8 @@ class Run:
             self._serve(process, listener, frames[-1])
 
     def close(self) -> None:
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Send nothing more by itself."""
+        self._is_due = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,3 +229,4 @@ class RunPorts:
     clock: Clock
     beat_seconds: float = BEAT_SECONDS
     held_seconds: float = HELD_SECONDS
+    timers: Timers = field(default_factory=Timers)

@@ -13,13 +13,13 @@ from penstock_inference.subscribers.deps import Deps, router
 @router.on(GenerateText)
 async def generate_text(command: GenerateText, deps: Deps) -> None:
     """Answer a request once. Its own row stands in for the inbox: a first execution writes nothing before its end."""
-    await deps.generator.handle(command, redelivered=delivery_was_repeated())
+    await deps.interactive.handle(command, redelivered=delivery_was_repeated())
 
 
 @router.on(EmbedTexts)
 async def embed_texts(command: EmbedTexts, deps: Deps) -> None:
     """Give the vectors of texts that somebody waits for."""
-    await deps.generator.handle(command, redelivered=delivery_was_repeated())
+    await deps.embeddings.handle(command, redelivered=delivery_was_repeated())
 
 
 @router.on(VectorizeTexts)
@@ -61,3 +61,4 @@ async def cancel_generation(cancel: CancelGeneration, deps: Deps) -> None:
     """Mark the request as stopped, for whoever begins or takes over later; who runs it hears it by broadcast."""
     async with deps.database.transaction(cancel) as tx:
         await deps.stops.mark(tx.connection, cancel)
+    deps.wake_queue()  # what was stopped may be waiting there

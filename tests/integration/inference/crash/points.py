@@ -8,12 +8,13 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
+import asyncpg
 from sqlalchemy import TextClause, event
 
 from penstock_common.contracts.stream import Beat, Ended, unpack
@@ -24,7 +25,9 @@ from penstock_inference.adapters import statements
 from penstock_inference.app import App
 from penstock_inference.domain.catalogue import Model
 
-NAMED = {id(value): name.lower() for name, value in vars(statements).items() if isinstance(value, TextClause)}
+NAMED: dict[object, str] = {
+    id(value): name.lower() for name, value in vars(statements).items() if isinstance(value, TextClause)
+} | dict.fromkeys((statements.FINISH, statements.FINISH_ONE), "finish")
 WRITES = re.compile(r"(insert into|update|delete from) ([\w.]+)")
 SETTLED = ("ack", "hand_back", "retry", "bury")
 Label = Callable[..., str | None]
@@ -61,8 +64,10 @@ class Points:
         event.listen(engine, "before_cursor_execute", self._executing)
         event.listen(engine, "after_cursor_execute", self._executed)
         event.listen(engine, "commit", self._committing)
+        self._around(asyncpg.Connection, "fetch", lambda _, statement, *given: self._step(statement, given, statement))
         self._around(database, "offer", self._offered)
         self._around(app.bus, "publish", self._published)
+        self._around(app.bus, "publish_all", self._published_all)
         self._around(app.bus, "send", self._sent)
         self._around(app.bus, "query", self._asked)
         self._around(app.bus, "broadcast", self._asked)
@@ -106,6 +111,9 @@ class Points:
     def _published(self, message: Outgoing, *_: Any) -> str | None:
         return f"publish {message.subject}" if self._is_own(message.message_id) else None
 
+    def _published_all(self, messages: Sequence[Outgoing], *_: Any) -> str | None:
+        return next(filter(None, map(self._published, messages)), None)
+
     def _sent(self, _: str, key: str, body: bytes) -> str | None:
         if key != self.own:
             return None
@@ -123,7 +131,7 @@ class Points:
     def _is_own(self, text: str) -> bool:
         return bool(self.own) and self.own in text
 
-    def _step(self, statement: str, given: Any, context: Any) -> str | None:
+    def _step(self, statement: str, given: Any, known_as: object) -> str | None:
         """The name of a statement that writes something about the request."""
         written = WRITES.search(statement)
         if not written or not self.own:
@@ -131,13 +139,13 @@ class Points:
         told = repr(given)
         if not self._is_own(told) and not any(row in told for row in self._rows):
             return None
-        return NAMED.get(id(context.invoked_statement)) or written[0]
+        return NAMED.get(known_as) or written[0]
 
     def _executing(self, _: Any, __: Any, statement: str, given: Any, context: Any, ___: Any) -> None:
-        self._reached(self._step(statement, given, context), "before")
+        self._reached(self._step(statement, given, id(context.invoked_statement)), "before")
 
     def _executed(self, connection: Any, _: Any, statement: str, given: Any, context: Any, __: Any) -> None:
-        if step := self._step(statement, given, context):
+        if step := self._step(statement, given, id(context.invoked_statement)):
             if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
                 self._writing.add(connection)
             self.passed(f"{step} after")

@@ -73,7 +73,7 @@ class Crasher:
             return
         (self.notes / TOOK).write_text(request_id)
         while not (self.notes.parent / GO).exists():
-            await self.app.bus.settler.extend(message)
+            self.app.bus.settler.extend([message])
             await asyncio.sleep(LOOK_SECONDS)
         self.points.own = request_id
         self.points.passed("received")

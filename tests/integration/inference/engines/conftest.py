@@ -9,7 +9,8 @@ import pytest
 from penstock_common.clock import SystemClock
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
-from penstock_inference.adapters.engines.session import EngineTimes, make_session
+from penstock_inference.adapters.engines.http.client import EngineHttp
+from penstock_inference.adapters.engines.times import EngineTimes
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.domain.catalogue import Model
 from tests.integration.inference.engines.misbehaving import Case, Elsewhere, Rig
@@ -39,7 +40,7 @@ def secrets(tmp_path: Path) -> Secrets:
 @pytest.fixture
 async def engine(secrets: Secrets) -> AsyncIterator[CompatibleEngine]:
     """The adapter, so patient that a busy machine fails no test."""
-    adapter = CompatibleEngine(make_session(PATIENT), secrets, SystemClock(), PATIENT)
+    adapter = CompatibleEngine(EngineHttp(PATIENT), secrets, SystemClock(), PATIENT)
     yield adapter
     await adapter.close()
 
@@ -52,7 +53,7 @@ async def rig(secrets: Secrets, tmp_path: Path) -> AsyncIterator[Callable[[Case]
 
         def made(case: Case) -> Rig:
             times = HASTY if case.hasty else PATIENT
-            adapter = CompatibleEngine(make_session(times), secrets, SystemClock(), times)
+            adapter = CompatibleEngine(EngineHttp(times), secrets, SystemClock(), times)
             stack.push_async_callback(adapter.close)
             model = a_model(url=wire.url, upstream_model="upstream")
             return Rig(World(a_sealer(tmp_path / "sealing"), engine=Elsewhere(adapter, model)), wire)

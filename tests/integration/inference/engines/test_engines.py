@@ -9,7 +9,7 @@ import pytest
 from penstock_common.contracts.generation import Tokens
 from penstock_common.errors import PenstockError
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
-from penstock_inference.adapters.engines.session import GuardedResolver
+from penstock_inference.adapters.engines.http.resolver import GuardedResolver
 from penstock_inference.domain.catalogue import Model
 from penstock_inference.domain.ending import DeadlinePassed
 from penstock_inference.domain.errors import (

@@ -73,7 +73,7 @@ COUNTING = (
         sent(*HELLO, event(usage_chunk(9, 2) | {"usage": {"prompt_tokens": 9.0, "completion_tokens": 2.0}}), DONE),
     ),
     good("beyond belief", sent(*HELLO, event(usage_chunk(1 << 40, 2)), DONE)),
-    good("unreadable", sent(*HELLO, b'data: {"choices":{},"usage":5}\n\n', DONE), clean=False),
+    good("unreadable", sent(*HELLO, b'data: {"choices":{},"usage":5}\n\n', DONE)),
     partial("only before a cut", sent(counted(1, content="Hel"), after=After.CLOSE), CUT),
 )
 

@@ -8,7 +8,8 @@ import pytest
 from penstock_common.clock import SystemClock
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
-from penstock_inference.adapters.engines.session import EngineTimes, make_session
+from penstock_inference.adapters.engines.http.client import EngineHttp
+from penstock_inference.adapters.engines.times import EngineTimes
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.domain.catalogue import Model
 from tests.support.engine_calls import a_model
@@ -22,7 +23,7 @@ TIMES = EngineTimes()
 async def engine(tmp_path: Path) -> AsyncIterator[CompatibleEngine]:
     """The adapter with the times of production, and the engine's key beside a wrong one."""
     secrets = Secrets(tmp_path, Sealer(LocalKeyring(tmp_path / "keys")), {"LLAMA_KEY": KEY, "WRONG_KEY": "sk-wrong"})
-    adapter = CompatibleEngine(make_session(TIMES), secrets, SystemClock(), TIMES)
+    adapter = CompatibleEngine(EngineHttp(TIMES), secrets, SystemClock(), TIMES)
     yield adapter
     await adapter.close()
 

@@ -8,20 +8,21 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import event
 
 from penstock_common.contracts.base import Wire, decode
 from penstock_common.contracts.generation import GenerateText
+from penstock_inference.adapters.statements import FINISH_ONE
 from tests.integration.inference.records.ends import an_end
 from tests.integration.inference.records.store import Store
+from tests.support.driver import look_at
 from tests.support.generation_fakes import a_sealer
 
 STATEMENTS = {
     "claim": "insert into inference.generations as r\n  (request_id, attempt",
     "lost": "insert into inference.outbox (day, id, subject",
-    "finish": "insert into inference.generations as r (request_id",
+    "finish": FINISH_ONE,
 }
 FIRST = ("finish before", "finish after")
 POINTS = (*(f"{name} {when}" for name in STATEMENTS for when in ("before", "after")), "committed after")
@@ -35,11 +36,15 @@ def dying_at(store: Store, point: str) -> None:
     if name == "committed":
         return
 
-    def look(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if STATEMENTS[name] in statement and not (name == "lost" and "with given" in statement):
+    def look(statement: str) -> None:
+        if STATEMENTS[name] in statement:
             die()
 
-    event.listen(engine, "before_cursor_execute" if when == "before" else "after_cursor_execute", look)
+    if name == "finish":
+        look_at(**{when: look})
+        return
+    told = "before_cursor_execute" if when == "before" else "after_cursor_execute"
+    event.listen(engine, told, lambda *given: look(given[2]))
 
 
 def die() -> None:

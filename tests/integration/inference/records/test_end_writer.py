@@ -5,11 +5,11 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from penstock_common.contracts.generation import CancelGeneration, GenerateText, Tokens
 from penstock_common.ids import uuid7
 from penstock_common.sealing import Sealer
+from penstock_inference.adapters import end_writer
 from penstock_inference.adapters.generations import Cancellations
 from tests.conftest import Start
 from tests.integration.inference.records.conftest import Open
@@ -34,13 +34,25 @@ async def test_winner_and_outbox_row_are_one(store: Store, sealer: Sealer) -> No
 
 
 async def test_five_hundred_at_once_share_their_commits(store: Store, sealer: Sealer) -> None:
-    """All count, all are said, in far fewer statements than ends."""
-    statements: list[str] = []
-    event.listen(store.database.engine.sync_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    """All count, all are said, in far fewer transactions than ends."""
     commands = [a_command(sealer) for _ in range(500)]
     assert all(await asyncio.gather(*(store.records.finish(an_end(c)) for c in commands)))
     assert await store.rows(TOTALS) == [(500, 500)]
-    assert len([s for s in statements if "insert into inference.generations" in s]) <= 10
+    assert (await store.rows("select count(distinct xmin::text) from inference.generations"))[0] <= 10
+
+
+async def test_a_busy_hour_makes_larger_groups(store: Store, sealer: Sealer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a commit of several ends the next waits for more; a lone end waits for nothing."""
+    monkeypatch.setattr(end_writer, "PAUSE_SECONDS", 3.0)
+    began = time.monotonic()
+    for _ in range(3):
+        assert await store.records.finish(an_end(a_command(sealer)))
+    assert time.monotonic() - began < 2.5
+    assert all(await asyncio.gather(*(store.records.finish(an_end(a_command(sealer))) for _ in range(4))))
+    late = [asyncio.create_task(later(store, a_command(sealer), n / 20)) for n in range(5)]
+    assert all(await asyncio.gather(*late))
+    sizes = await store.rows("select count(*) from inference.generations group by xmin::text order by 1")
+    assert sizes == [1, 1, 1, 4, 5]
 
 
 async def test_row_says_what_the_end_said(store: Store, sealer: Sealer) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from penstock_common.clock import SystemClock
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
-from penstock_inference.adapters.engines.session import EngineTimes, make_session
+from penstock_inference.adapters.engines.http.client import EngineHttp
+from penstock_inference.adapters.engines.times import EngineTimes
 from penstock_inference.adapters.secrets import Secrets
 from tests.support.generation_fakes import a_sealer
 
@@ -18,6 +19,6 @@ PATIENT = EngineTimes(connect=20.0, first_token=20.0, between_tokens=20.0)
 async def adapter(tmp_path: Path) -> AsyncIterator[CompatibleEngine]:
     """The adapter, so patient that a busy machine fails no test."""
     secrets = Secrets(tmp_path / "secrets", a_sealer(tmp_path / "keys"), {})
-    adapter = CompatibleEngine(make_session(PATIENT), secrets, SystemClock(), PATIENT)
+    adapter = CompatibleEngine(EngineHttp(PATIENT), secrets, SystemClock(), PATIENT)
     yield adapter
     await adapter.close()

@@ -33,13 +33,13 @@ READY = 0.05  # seconds between two looks
 PATIENCE = 40.0  # seconds
 
 
-def work(database: str, bus: str, folder: str, ready: str) -> None:
+def work(database: str, bus: str, folder: str, ready: str, settings: dict[str, Any]) -> None:
     """Be an inference process until killed."""
-    asyncio.run(_work(database, bus, Path(folder), Path(ready)))
+    asyncio.run(_work(database, bus, Path(folder), Path(ready), settings))
 
 
-async def _work(database: str, bus: str, folder: Path, ready: Path) -> None:
-    app = make_inference(database, bus, folder, models_file=folder / "models.yaml")
+async def _work(database: str, bus: str, folder: Path, ready: Path, settings: dict[str, Any]) -> None:
+    app = make_inference(database, bus, folder, models_file=folder / "models.yaml", **settings)
     await begin(app)
     named = ready.with_suffix(".new")
     named.write_text(app.registry.process)
@@ -80,10 +80,10 @@ class Stack:
     adapters: list[Adapter] = field(default_factory=list)
     _started: list[BaseProcess] = field(default_factory=list)
 
-    async def start(self) -> Adapter:
-        """Start a process of inference, and wait until it works."""
+    async def start(self, **settings: Any) -> Adapter:
+        """Start a process of inference with these settings, and wait until it works."""
         ready = self.folder / f"ready-{len(self._started)}"
-        given = self.databases.services["inference"], self.bus_url, str(self.folder), str(ready)
+        given = self.databases.services["inference"], self.bus_url, str(self.folder), str(ready), settings
         process = FORKS.Process(target=work, args=given, daemon=True)
         await asyncio.to_thread(process.start)
         self._started.append(process)

@@ -18,6 +18,7 @@ from penstock_api.routes.chat import stream
 from penstock_api.routes.reply import Reply
 from penstock_common.contracts.stream import Frame
 from penstock_common.errors import PenstockError
+from penstock_common.http_exchange import EXCHANGE
 
 IDENTITY = Identity("chatcmpl-1", 1_763_719_200, "fast")
 
@@ -46,10 +47,22 @@ class Fed:
 
 @dataclass
 class Relayed:
-    """What a client was sent."""
+    """An `Exchange` without a connection: what a client was sent."""
 
     status: int = 0
     body: bytes = b""
+    is_full: bool = False
+
+    def start(self, status: int, head: bytes, body: bytes = b"", *, keep_alive: bool = True) -> None:
+        """The status, and a body without framing."""
+        self.status, self.body = status, body
+
+    def chunk(self, data: bytes, *, is_last: bool = False) -> None:
+        """Some of a body."""
+        self.body += data
+
+    def finish(self) -> None:
+        """Nothing follows."""
 
     @property
     def events(self) -> list[ServerSentEvent]:
@@ -69,14 +82,11 @@ def relay(
 async def _relay(generation: Any, writer: EventWriter) -> Relayed:
     sent = Relayed()
 
-    async def send(message: Any) -> None:
-        sent.status = message.get("status", sent.status)
-        sent.body += message.get("body", b"")
-
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    reply = Reply({"state": {"request_id": uuid4()}, "path": "/api/v1/inference/x/stream"}, receive, send)
+    scope: Any = {"state": {"request_id": uuid4(), "name": "x"}, "path": "/stream", "extensions": {EXCHANGE: sent}}
+    reply = Reply(scope, receive, 1.0)
     try:
         await stream(reply, generation, writer)
     except PenstockError as error:

@@ -162,6 +162,20 @@ def test_what_was_not_delivered_may_be_said_anew() -> None:
     assert answer.success().attempt == 2
 
 
+def test_what_follows_the_delivered_waits_for_what_was_said_before_it() -> None:
+    """Of another attempt nothing is believed that merely fits behind what the consumer has."""
+    answer = Answer(streamed=True)
+    answer.feed([Delta(1, 0, "content", 0, "Hello")])
+    assert read(answer) == {(0, "content"): "Hello"}
+    answer.feed([Delta(2, 0, "content", 5, " moon")])
+    assert answer.gapped
+    assert not answer.has_news
+    answer.feed([Delta(2, 0, "content", 0, "Hello")])
+    assert answer.gapped
+    answer.feed([Delta(2, 0, "content", 5, " moon")])
+    assert take_text(answer) == Delta(2, 0, "content", 5, " moon")
+
+
 def test_another_tool_call_in_the_same_place_is_divergence() -> None:
     """The client has its id already."""
     answer = Answer(streamed=True)

@@ -65,3 +65,25 @@ def test_sizes_are_bounded(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sse, "MAX_EVENT", 16)
     with pytest.raises(SseTooLarge):
         parsed(*(line[at : at + 4] for at in range(0, len(line), 4)))
+
+
+WHOLE_EVENTS = [
+    b"data: a\n\ndata: b\n\n",
+    b"data: a\ndata: b\n\n",
+    b"data: a\n\n\ndata: b\n\n",
+    b"data: a\n\n\n",
+    b"data:a\n\ndata: b\n\n",
+    b": c\n\ndata: a\n\n",
+    b"data: \n\ndata:  a\n\n",
+    b"data: a\r\n\r\ndata: b\n\n",
+    b"id: 1\ndata: a\n\n",
+    b"\n\n",
+]
+
+
+@pytest.mark.parametrize("chunk", WHOLE_EVENTS)
+@pytest.mark.parametrize("before", [b": x\n", b": x\r", b"data: y\n", b"data: y", b"\xef\xbb\xbf", b""])
+def test_whole_events_in_one_read_mean_what_their_bytes_mean(before: bytes, chunk: bytes) -> None:
+    """Whatever came before them, and twice in a row."""
+    stream = before + chunk + chunk
+    assert parsed(before, chunk, chunk) == parsed(*(bytes([byte]) for byte in stream))

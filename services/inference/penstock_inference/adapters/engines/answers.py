@@ -71,9 +71,8 @@ class AnswerStream:
             raise EngineGarbled("the model's engine sent a line of more than 8 MB") from error
         for payload in payloads:
             self._is_stream = True
-            said = payload.strip()
-            self.is_over = said == DONE
-            if said:
+            self.is_over = DONE in payload and payload.strip() == DONE
+            if payload and not payload.isspace():
                 yield payload
             if self.is_over:
                 return

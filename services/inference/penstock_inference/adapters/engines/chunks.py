@@ -7,6 +7,8 @@ import msgspec
 from penstock_common.contracts.generation import Tokens
 
 NULL = b"null"
+ABSENT = msgspec.Raw(NULL)
+"""Of fields that were not there at all."""
 MOST_TOKENS = 1 << 31
 
 
@@ -45,7 +47,7 @@ class Message(msgspec.Struct):
 class Logprobs(msgspec.Struct):
     """Probabilities of the tokens of a text; passed on unread."""
 
-    content: msgspec.Raw = msgspec.Raw(NULL)
+    content: msgspec.Raw = ABSENT
 
 
 class Choice(msgspec.Struct):
@@ -62,9 +64,9 @@ class Completion(msgspec.Struct):
     """A `chat.completion.chunk` or a `chat.completion`."""
 
     choices: list[Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw(NULL)
+    usage: msgspec.Raw = ABSENT
     object: Any = None
-    error: msgspec.Raw = msgspec.Raw(NULL)
+    error: msgspec.Raw = ABSENT
     error_type: str | None = None
 
 
@@ -92,7 +94,7 @@ decode_completion = msgspec.json.Decoder(Completion).decode
 
 def is_given(raw: msgspec.Raw) -> bool:
     """Whether a field is there and not null."""
-    return bytes(raw) != NULL
+    return raw is not ABSENT and bytes(raw) != NULL
 
 
 def tokens_of(raw: msgspec.Raw, produced: bool) -> Tokens | None:

@@ -6,6 +6,7 @@ import msgspec
 
 from penstock_common.contracts.generation import Tokens
 from penstock_inference.adapters.engines.chunks import (
+    ABSENT,
     Choice,
     Completion,
     Function,
@@ -108,6 +109,10 @@ class AnswerReader:
     def read(self, data: bytes) -> list[EngineEvent]:
         """The events of one chunk. Raises what the engine says went wrong, or EngineGarbled."""
         chunk, has_halves = self._decoded(data)
+        if not has_halves and not self._halves and (delta := plain_text(chunk)):
+            self._seen.add(delta.choice)
+            self._count(len(delta.text))
+            return [delta]
         if failure := failure_told(chunk, data):
             raise failure
         events: list[EngineEvent] = []
@@ -177,6 +182,22 @@ class AnswerReader:
         return [*self._halves.left(choice), *self._tool_calls(choice).settle(), Finished(choice, reason)]
 
     def _bound(self, events: list[EngineEvent]) -> None:
-        self._characters += sum(len(event.text) for event in events if isinstance(event, TextDelta))
+        self._count(sum(len(event.text) for event in events if isinstance(event, TextDelta)))
+
+    def _count(self, characters: int) -> None:
+        self._characters += characters
         if self._characters > MOST_CHARACTERS:
             raise EngineGarbled("the model's engine sent more than 16 MB of text")
+
+
+def plain_text(chunk: Completion) -> TextDelta | None:
+    """The text of a chunk that says nothing but that, as nearly all do; None for any other."""
+    if not chunk.choices or len(chunk.choices) > 1 or chunk.usage is not ABSENT or chunk.error is not ABSENT:
+        return None
+    (choice,) = chunk.choices
+    delta = choice.delta
+    if delta is None or not delta.content or choice.finish_reason or choice.logprobs or chunk.object == "error":
+        return None
+    if delta.reasoning_content or delta.reasoning or delta.refusal or delta.tool_calls:
+        return None
+    return TextDelta(choice.index, "content", delta.content) if 0 <= choice.index < MOST_CHOICES else None

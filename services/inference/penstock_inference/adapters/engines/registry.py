@@ -7,15 +7,17 @@ from pathlib import Path
 from penstock_common.clock import Clock
 from penstock_common.tracing.spans import Tracing
 from penstock_inference.adapters.engines.compatible import CompatibleEngine
+from penstock_inference.adapters.engines.http.client import EngineHttp
 from penstock_inference.adapters.engines.minilm.embedder import FOR_DOCUMENTS, FOR_PEOPLE, Embedder
 from penstock_inference.adapters.engines.minilm.engine import LocalEngine
-from penstock_inference.adapters.engines.session import EngineTimes, make_session
 from penstock_inference.adapters.engines.sim.engine import SimulatedEngine
 from penstock_inference.adapters.engines.sim.record import Record
+from penstock_inference.adapters.engines.times import EngineTimes
 from penstock_inference.adapters.engines.traced import TracedEngine
 from penstock_inference.adapters.secrets import Secrets
 from penstock_inference.domain.catalogue import LOCAL, Model
 from penstock_inference.domain.tokens import tokenizer
+from penstock_inference.generating.timers import Timers
 from penstock_inference.ports import Engine
 
 
@@ -27,6 +29,7 @@ class EngineRegistry:
     secrets: Secrets
     clock: Clock
     times: EngineTimes = field(default_factory=EngineTimes)
+    timers: Timers = field(default_factory=Timers)
 
     def for_model(self, model: Model) -> Engine:
         """The engine that runs a model."""
@@ -58,4 +61,4 @@ class EngineRegistry:
 
     @cached_property
     def _compatible(self) -> CompatibleEngine:
-        return CompatibleEngine(make_session(self.times), self.secrets, self.clock, self.times)
+        return CompatibleEngine(EngineHttp(self.times, self.timers), self.secrets, self.clock, self.times)

@@ -23,6 +23,8 @@ class SseParser:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that this chunk completes. Raises SseTooLarge."""
+        if (plain := self._plain(chunk)) is not None:
+            return plain
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk[1:] if chunk[0] == 0x0A else chunk
@@ -47,6 +49,16 @@ class SseParser:
         self._take(b"", events)
         self._line.clear()
         return events
+
+    def _plain(self, chunk: bytes) -> list[bytes] | None:
+        """The same for whole events of one line each, as engines mostly send them; None for any other chunk."""
+        if self._first or self._line or self._data or self._after_cr or not chunk.endswith(b"\n\n") or b"\r" in chunk:
+            return None
+        if len(chunk) > MAX_EVENT:
+            return None
+        blocks = chunk[:-2].split(b"\n\n")
+        events = [block[6:] for block in blocks if block.startswith(b"data: ") and b"\n" not in block]
+        return events if len(events) == len(blocks) else None
 
     def _take(self, line: bytes, events: list[bytes]) -> None:
         if self._first:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from penstock_inference.adapters.engines.session import GuardedResolver
+from penstock_inference.adapters.engines.http.resolver import GuardedResolver
 
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 1.5

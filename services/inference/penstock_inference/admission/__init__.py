@@ -1,0 +1,1 @@
+"""Which of the requests that arrived is worked on, where there are more than slots."""

@@ -1,0 +1,1 @@
+"""Requests that wait until it is their turn, across all processes."""

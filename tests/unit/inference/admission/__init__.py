@@ -1,0 +1,1 @@
+"""Who starts next, and what becomes of what waits."""
