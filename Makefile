@@ -1,6 +1,6 @@
 # The front door. `make help` lists what it can do; `make up` and `make test` are all that a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-compose check fmt lock bench chaos race clean bootstrap \
+.PHONY: help up down test test-compose check fmt lock bench bench-streams chaos race clean bootstrap \
   example-monitoring example-github example-handbook
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -10,7 +10,7 @@ PACKAGES := penstock-common penstock-api penstock-inference penstock-billing \
   penstock-worker penstock-scheduler penstock-indexer penstock
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 bootstrap: ## set up .venv (the other targets do it by themselves)
 	@bin/bootstrap
@@ -45,6 +45,9 @@ lock: bootstrap ## resolve requirements.lock anew
 
 bench: bootstrap ## measure CPU, latency and memory beside a mock engine (needs Go)
 	@exec $(BIN)/python bench/run $(ARGS)
+
+bench-streams: bootstrap ## hold 10,000 streams at once, each word and token checked (needs Go); ARGS="--streams 2000"
+	@exec $(BIN)/python bench/streams $(ARGS)
 
 chaos: bootstrap ## kill, freeze and restart everything under 200 streams; ARGS="--seed 7 --minutes 30 --bus nats --streams 200"
 	@exec $(BIN)/python -m tests.chaos.run $(ARGS)

@@ -10,20 +10,41 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from measuring.bench import QUICK, Bench, Measured, Windows
+from measuring.layers import layers
+from measuring.ledger import measure as measure_ledger
+from measuring.native import authentication, status, submission
 from measuring.platform import platform
 from measuring.report import table
-from measuring.scenarios import QUICK, Bench, Measured, Windows, idle, streamed, unstreamed
-from measuring.tools import BENCH, BenchError, build, mock
+from measuring.scenarios import deployments, idle, prompts, streamed, unstreamed
+from measuring.tools import BENCH, BenchError, build, interruptible, mock
 
 CORES = 2
+
+
+def ledger(bench: Bench) -> Measured:
+    """Measure billing alone, on servers of its own, or on the bus that was given."""
+    return measure_ledger(bench.windows.ledger_events, bench.bus_url)
+
+
 SCENARIOS: dict[str, Callable[[Bench], Measured]] = {
     "idle": idle,
     "64": partial(unstreamed, clients=64),
+    "640": partial(unstreamed, clients=640),
     "16": partial(unstreamed, clients=16),
     "1": partial(unstreamed, clients=1),
+    "64 KiB prompts": prompts,
+    "16 deployments": deployments,
     "streams": streamed,
+    "tool calls": partial(streamed, options=("-tools",)),
+    "authentication": authentication,
+    "submission": submission,
+    "status": status,
     "idle-after": idle,
+    "layers": layers,
+    "ledger": ledger,
 }
+NATS_ONLY = {"layers"}
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -55,19 +76,21 @@ def measure(chosen: argparse.Namespace, bus_url: str | None) -> dict[str, Measur
     ):
         running.add_model("mock", whole.url)
         running.add_model("mock-20ms", streaming.url)
-        bench = Bench(running, whole, streaming, windows)
+        bench = Bench(running, whole, streaming, windows, Path(data), bus_url)
         results = {}
         for name in chosen.only:
+            if bus_url and name in NATS_ONLY:
+                continue
             print(f"measuring {name} …", file=sys.stderr)
             results[name] = SCENARIOS[name](bench)
         return results
 
 
-def write(document: dict[str, object]) -> None:
-    """Keep a run under bench/results, named by its time."""
+def write(document: dict[str, object], kind: str = "") -> None:
+    """Keep a run under bench/results, named by its kind and time."""
     folder = BENCH / "results"
     folder.mkdir(exist_ok=True)
-    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ.json")
+    name = kind + datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ.json")
     (folder / name).write_text(json.dumps(document, indent=2))
 
 
@@ -75,6 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the bench: 0 when it could be trusted, missed goals included; 1 when it could not."""
     chosen = options(arguments)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    interruptible()
     buses = ["nats", "rabbitmq"] if chosen.bus == "both" else [chosen.bus]
     try:
         build()

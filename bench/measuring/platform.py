@@ -1,11 +1,12 @@
 """The platform under test, started and asked as a user would: by its command alone."""
 
 import json
+import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,13 +77,25 @@ class Platform:
 
 
 @contextmanager
-def platform(command: Path, data: Path, bus_url: str | None) -> Iterator[Platform]:
-    """Run `penstock up` on a data folder and stop it at the end; its log is DATA/up.log."""
-    arguments = ["up", "--json", "--no-discover", "--data", str(data)]
+def platform(
+    command: Path,
+    data: Path,
+    bus_url: str | None,
+    options: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Platform]:
+    """Run `penstock up` on a data folder and stop it at the end; its log is DATA/up.log.
+
+    `options` are added to the command and `settings` to its environment.
+    """
+    arguments = ["up", "--json", "--no-discover", "--data", str(data), *options]
     if bus_url:
         arguments += ["--bus", bus_url]
     with (data / "up.log").open("w") as log:
-        process = subprocess.Popen([command, *arguments], stdout=subprocess.PIPE, stderr=log, text=True)
+        environment = os.environ | dict(settings or {})
+        process = subprocess.Popen(
+            [command, *arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        )
     try:
         ready = json.loads(_first_line(process, data / "up.log"))
         yield Platform(command, data, ready["base_url"], ready["api_key"], bus_url)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,11 @@ def run(
     return subprocess.run(command, cwd=cwd, env=env, timeout=timeout, capture_output=True, text=True, check=False)
 
 
+def interruptible() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that nothing that it started stays behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def build() -> None:
     """Test and build the mock engine and the load generator into bench/.build."""
     go = shutil.which("go")
@@ -52,8 +58,15 @@ class Mock:
 
     def finished(self) -> int:
         """Give the number of requests that it answered to the end."""
+        return self._count("finished")
+
+    def begun(self) -> int:
+        """Give the number of requests that it was asked, those given up by the asker included."""
+        return self._count("begun")
+
+    def _count(self, name: str) -> int:
         with urllib.request.urlopen(self.url.removesuffix("/v1") + "/stats", timeout=5) as response:
-            return int(json.load(response)["finished"])
+            return int(json.load(response)[name])
 
 
 @contextmanager

@@ -26,11 +26,14 @@ type summary struct {
 	CompletionTokens int64       `json:"completion_tokens"`
 	Latency          percentiles `json:"latency_ms"`
 	FirstToken       percentiles `json:"first_token_ms"`
+	Silence          percentiles `json:"longest_silence_ms"`
+	AllOpenS         float64     `json:"all_open_s"` // between the last stream's first text and the first stream's end
 }
 
 func summarize(answers []answer, took time.Duration) summary {
 	s := summary{Seconds: took.Seconds()}
-	var totals, firsts []time.Duration
+	var totals, firsts, silences []time.Duration
+	var allSpoke, firstEnded time.Time
 	for _, a := range answers {
 		if a.failure != "" {
 			if s.Failed++; s.FirstFailure == "" {
@@ -43,10 +46,18 @@ func summarize(answers []answer, took time.Duration) summary {
 		s.CompletionTokens += a.usage.Completion
 		totals = append(totals, a.total)
 		firsts = append(firsts, a.first)
+		silences = append(silences, a.silence)
+		if spoke := a.begun.Add(a.first); spoke.After(allSpoke) {
+			allSpoke = spoke
+		}
+		if ended := a.begun.Add(a.total); firstEnded.IsZero() || ended.Before(firstEnded) {
+			firstEnded = ended
+		}
 	}
 	s.RequestsPerS = float64(s.Requests) / s.Seconds
 	s.TokensPerS = float64(s.CompletionTokens) / s.Seconds
-	s.Latency, s.FirstToken = rank(totals), rank(firsts)
+	s.Latency, s.FirstToken, s.Silence = rank(totals), rank(firsts), rank(silences)
+	s.AllOpenS = max(0, firstEnded.Sub(allSpoke).Seconds())
 	return s
 }
 

@@ -38,6 +38,7 @@ type chatRequest struct {
 	Stream              bool                    `json:"stream"`
 	MaxTokens           int                     `json:"max_tokens"`
 	MaxCompletionTokens int                     `json:"max_completion_tokens"`
+	Tools               []struct{ Function struct{ Name string } }
 	StreamOptions       struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
@@ -101,9 +102,35 @@ func (e *engine) chat(w http.ResponseWriter, r *http.Request) {
 		text.WriteString(token(i))
 	}
 	e.counts.finish(u)
+	message, reason := map[string]any{"role": "assistant", "content": text.String()}, "stop"
+	if len(request.Tools) > 0 {
+		message, reason = request.call(callBegin+text.String()+callEnd, true), "tool_calls"
+		message["role"], message["content"] = "assistant", nil
+	}
 	writeJSON(w, object("chat.completion", id, request.Model, map[string]any{
-		"index": 0, "finish_reason": "stop", "message": map[string]any{"role": "assistant", "content": text.String()},
+		"index": 0, "finish_reason": reason, "message": message,
 	}, &u))
+}
+
+// callBegin and callEnd stand around the tokens in the arguments of a tool's call; they are no tokens themselves.
+const callBegin, callEnd = `{"text":"`, `"}`
+
+// call is a message or delta with a call of the first tool, or with more of its arguments.
+func (r chatRequest) call(arguments string, first bool) map[string]any {
+	function := map[string]any{"arguments": arguments}
+	call := map[string]any{"index": 0, "function": function}
+	if first {
+		call["id"], call["type"], function["name"] = "call_0", "function", r.Tools[0].Function.Name
+	}
+	return map[string]any{"tool_calls": []any{call}}
+}
+
+// delta is a piece of a streamed answer: text, or arguments of the call.
+func (r chatRequest) delta(piece string) map[string]any {
+	if len(r.Tools) > 0 {
+		return r.call(piece, false)
+	}
+	return map[string]any{"content": piece}
 }
 
 // stream writes one event per token and stops where the reader leaves.
@@ -123,12 +150,21 @@ func (e *engine) stream(w http.ResponseWriter, r *http.Request, request chatRequ
 	if !send(delta(map[string]any{"role": "assistant", "content": ""}, nil)) {
 		return
 	}
+	reason := "stop"
+	if len(request.Tools) > 0 && !send(delta(request.call(callBegin, true), nil)) {
+		return
+	}
 	for i := range u.Completion {
-		if !e.wait(r, e.gap) || !send(delta(map[string]any{"content": token(i)}, nil)) {
+		if !e.wait(r, e.gap) || !send(delta(request.delta(token(i)), nil)) {
 			return
 		}
 	}
-	if !send(delta(map[string]any{}, "stop")) {
+	if len(request.Tools) > 0 {
+		if reason = "tool_calls"; !send(delta(request.delta(callEnd), nil)) {
+			return
+		}
+	}
+	if !send(delta(map[string]any{}, reason)) {
 		return
 	}
 	if request.StreamOptions.IncludeUsage && !send(object("chat.completion.chunk", id, request.Model, nil, &u)) {

@@ -78,3 +78,28 @@ func TestNonsenseIsRefused(t *testing.T) {
 		t.Fatalf("%s %v", answer, counts)
 	}
 }
+
+func TestToolsAreCalledWithTheTokensAsArguments(t *testing.T) {
+	const body = `{"max_tokens":2,"tools":[{"type":"function","function":{"name":"say"}}],"stream":%s}`
+	whole, _ := ask(t, strings.Replace(body, "%s", "false", 1))
+	if !strings.Contains(whole, `"arguments":"{\"text\":\" w0 w1\"}","name":"say"`) || !strings.Contains(whole, `"finish_reason":"tool_calls"`) {
+		t.Error(whole)
+	}
+	stream, counts := ask(t, strings.Replace(body, "%s", "true", 1))
+	arguments := ""
+	for _, event := range strings.Split(stream, "data: ") {
+		var chunk struct {
+			Choices []struct {
+				Delta struct {
+					Calls []struct{ Function struct{ Arguments string } } `json:"tool_calls"`
+				}
+			}
+		}
+		if json.Unmarshal([]byte(event), &chunk) == nil && len(chunk.Choices) > 0 && len(chunk.Choices[0].Delta.Calls) > 0 {
+			arguments += chunk.Choices[0].Delta.Calls[0].Function.Arguments
+		}
+	}
+	if arguments != `{"text":" w0 w1"}` || counts["completion_tokens"] != 2 {
+		t.Errorf("%s, %v: %s", arguments, counts, stream)
+	}
+}
