@@ -1,6 +1,6 @@
 """An api and an inference process whose queue gives few turns at a time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from penstock_api.domain.keys import digest_of
+from penstock_api.settings import WebhookSettings
 from penstock_common.ids import uuid7
 from penstock_inference.app import App as Inference
 from tests.integration.inference.crash.endings import until
@@ -33,11 +34,14 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform_on(databases: Databases, bus_url: str, folder: Path, **queue: Any) -> AsyncIterator[Platform]:
-    """Start it; `queue` are settings of the queue."""
+async def platform_on(
+    databases: Databases, bus_url: str, folder: Path, *, allow: Sequence[str] = (), **queue: Any
+) -> AsyncIterator[Platform]:
+    """Start it; `queue` are settings of the queue, `allow` names what webhooks may reach inside."""
+    webhooks = WebhookSettings(allow=list(allow))
     async with (
         inference_process(databases, bus_url, folder, queue=queue) as inference,
-        api_process(databases, bus_url, folder / "keyring") as api,
+        api_process(databases, bus_url, folder / "keyring", webhooks=webhooks) as api,
         client_of(api) as client,
     ):
         await until(lambda: api.app.catalogue.version, lambda: "no catalogue")

@@ -22,7 +22,7 @@ TENANT, KEY, HOOK = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
 def an_entry(keyring: Path) -> Entry:
-    """The same named request each time, under an id of its own."""
+    """The same named request each time, under an id of its own; a webhook and a URL hear of its end."""
     now, request_id, sealer = datetime.now(UTC), uuid7(), Sealer(LocalKeyring(keyring))
     command = QueueText(
         request_id=request_id,
@@ -39,8 +39,8 @@ def an_entry(keyring: Path) -> Entry:
         lane=BATCH,
     )
     claim = Claim(TENANT, sealer.mac(TENANT, b"name"), sealer.mac(TENANT, b"{}"), request_id)
-    hook = {"request_id": request_id, "tenant": TENANT, "hook_id": HOOK, "depth": 0}
-    return Entry(command, claim, hook)
+    who = {"request_id": request_id, "tenant": TENANT, "depth": 0}
+    return Entry(command, claim, who | {"hook_id": HOOK}, who | {"sealed": b"sealed"})
 
 
 def a_writer(database: str) -> SubmissionWriter:

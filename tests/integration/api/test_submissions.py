@@ -12,6 +12,7 @@ from penstock_common.contracts.base import decode
 from penstock_common.contracts.runs import StartRun, Trigger
 from penstock_common.sealing import LocalKeyring, Sealer
 from tests.support.api import ADMIN, bearer
+from tests.support.callbacks import SECRET
 from tests.support.databases import Databases
 from tests.support.queueing import Platform, platform_on, stranger
 from tests.support.submitting import PATH, a_request, ended, rows, submitted
@@ -28,6 +29,11 @@ async def platform(platform_databases: Databases, bus_url: str, tmp_path: Path) 
     """On each bus."""
     async with platform_on(platform_databases, bus_url, tmp_path) as platform:
         yield platform
+
+
+def called(url: str = "https://example.com/", secret: str = SECRET) -> dict[str, Any]:
+    """A body that names who is to be posted to."""
+    return {"request": INNER, "webhook": {"url": url, "secret": secret}}
 
 
 BAD: dict[str, tuple[Any, int, str]] = {
@@ -48,6 +54,23 @@ BAD: dict[str, tuple[Any, int, str]] = {
     ),
     "no id": ({"request": INNER, "webhook": "river"}, 422, "`webhook`"),
     "a webhook of nobody": ({"request": INNER, "webhook": str(UUID(int=7))}, 404, "webhook"),
+    "no http": (called("ftp://example.com"), 422, "`webhook.url`"),
+    "no host": (called("http:///path"), 422, "`webhook.url`"),
+    "a space": (called("http://example.com/a b"), 422, "`webhook.url`"),
+    "a user": (called("https://user:password@example.com/"), 422, "`webhook.url`"),
+    "a long one": (called("https://example.com/" + "a" * 2_000), 422, "`webhook.url`"),
+    "an address inside": (called("http://127.0.0.1:8080/"), 422, "`webhook.url`"),
+    "an address inside, of IPv6": (called("http://[::ffff:10.0.0.1]/"), 422, "`webhook.url`"),
+    "no secret": ({"request": INNER, "webhook": {"url": "https://example.com"}}, 422, "`webhook.secret`"),
+    "a short secret": (called(secret="whsec_" + "QUJD" * 7), 422, "`webhook.secret`"),
+    "a long secret": (called(secret="whsec_" + "QUJD" * 23), 422, "`webhook.secret`"),
+    "a secret of another kind": (called(secret="QUJD" * 8), 422, "`webhook.secret`"),
+    "a secret that is none": (called(secret="whsec_" + "?" * 40), 422, "`webhook.secret`"),
+    "an unknown member of the webhook": (
+        {"request": INNER, "webhook": {"url": "https://a.org", "secret": SECRET, "river": 1}},
+        422,
+        "`webhook`",
+    ),
     "no messages": ({"request": {"model": "sim/fast"}}, 422, "`messages`"),
     "not for embeddings": ({"request": INNER, "kind": "embeddings"}, 422, "`input`"),
     "no such model": ({"request": INNER | {"model": "river"}}, 404, "`river`"),
