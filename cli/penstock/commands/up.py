@@ -15,7 +15,7 @@ def collector(url: str | None) -> str | None:
 
 
 def reachable(allowed: list[str] | None) -> list[str]:
-    """Hosts and networks that tools may call. Raises BadParameter."""
+    """Hosts and networks that tools and webhooks may call. Raises BadParameter."""
     if not allowed:
         return []
     from penstock_common.guarded_http import Policy  # noqa: PLC0415 (start-up time of other commands)
@@ -43,7 +43,8 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
     allow_tool: Annotated[
         list[str] | None,
         typer.Option(
-            help="A host or network inside that tasks may call, such as 127.0.0.0/8; repeatable.", callback=reachable
+            help="A host or network inside that tasks and webhooks may call, such as 127.0.0.0/8; repeatable.",
+            callback=reachable,
         ),
     ] = None,
 ) -> None:

@@ -36,7 +36,7 @@ class Wiring:
     otlp: str | None
     """Where spans go."""
     tools: Sequence[str] = ()
-    """Hosts and networks inside that tasks may call."""
+    """Hosts and networks inside that tasks and the webhooks of requests may call."""
 
     def program(self, slot: Slot, ready_fd: int, *, others_serve: bool = False) -> Program:
         """The command line and environment of one process, which says on `ready_fd` when it is ready.
@@ -87,6 +87,7 @@ class Wiring:
         return {
             **self._keyring(),
             **self._objects(),
+            "WEBHOOKS__ALLOW": json.dumps(list(self.tools)),
             "BOOTSTRAP__USER_KEY_SHA256": digest(self.credentials.api_key),
             "BOOTSTRAP__ADMIN_KEY_SHA256": digest(self.credentials.admin_key),
         }

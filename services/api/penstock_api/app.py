@@ -1,8 +1,12 @@
 """Api put together: the only place where its parts are made."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from penstock_api.adapters.bases import IndexerBases
+from penstock_api.adapters.callback_table import CallbackTable
+from penstock_api.adapters.callbacks import Callbacks
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.catalogue import Catalogue, Orders
 from penstock_api.adapters.completion_hooks import CompletionHooks
@@ -27,6 +31,7 @@ from penstock_api.routes.admin import admin_router
 from penstock_api.routes.application import make_application
 from penstock_api.routes.base_documents import base_documents_router
 from penstock_api.routes.bases import bases_router
+from penstock_api.routes.callbacks import callbacks_router
 from penstock_api.routes.chat import ChatCompletions
 from penstock_api.routes.discovery import discovery_router
 from penstock_api.routes.embeddings import CreateEmbeddings
@@ -44,6 +49,7 @@ from penstock_api.settings import Settings
 from penstock_api.subscribers import Deps, router
 from penstock_common.clock import SystemClock
 from penstock_common.foundation import Foundation
+from penstock_common.guarded_http import GuardedHttp, Policy
 from penstock_common.ids import uuid7
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.objects import LocalObjects
@@ -51,6 +57,8 @@ from penstock_common.open_files import room_for
 from penstock_common.ops import ops_routes
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_common.topology import PLATFORM
+
+THREADS = 64
 
 
 class App:
@@ -77,7 +85,9 @@ class App:
         terms = Terms(clock, settings.resume_seconds, settings.slow_seconds)
         self.completions = CompletionHooks(self.database, self.hooks)
         self.submitted = SubmissionWriter(self.database)
-        self.submissions = QueuedSubmissions(process, self.submitted, QueueRoom(self.bus), self.hooks, sealer, clock)
+        policy, room = Policy.of(settings.webhooks.allow), QueueRoom(self.bus)
+        self.callbacks = Callbacks(CallbackTable(self.database), sealer, GuardedHttp(policy), clock)
+        self.submissions = QueuedSubmissions(process, self.submitted, room, self.hooks, policy, sealer, clock)
         submitting = Submitting(self.catalogue, self.submissions, settings.answer_seconds)
         deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
@@ -90,6 +100,7 @@ class App:
             [
                 inference_router(self.keys, lookup, self.generations, terms),
                 submitting_router(self.keys, submitting),
+                callbacks_router(self.keys, self.callbacks.table),
                 models_router(self.keys, self.catalogue),
                 usage_router(self.keys, BillingUsage(self.bus)),
                 keys_router(self.keys, self.keys),
@@ -113,6 +124,8 @@ class App:
 
     async def start(self) -> None:
         """Load what requests are checked against, then receive."""
+        # Hosts that strangers name are looked up in threads, which may take long: others are left for large bodies.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         bootstrap = self.settings.bootstrap
         await self.key_table.ensure(local_keys(bootstrap.user_key_sha256, bootstrap.admin_key_sha256))
         await self.foundation.start()
@@ -124,6 +137,7 @@ class App:
         self.hooks.forgetting.start()
         self.submitted.start()
         self.completions.telling.start()
+        self.callbacks.start()
         await self.generations.start()
         await self.run_watch.start()
         await self.runtime.start()
@@ -140,6 +154,7 @@ class App:
         await self.outlets.cancels.stop()
         await self.hooks.forgetting.stop()
         await self.completions.telling.stop()
+        await self.callbacks.stop()
         await self.submitted.stop()
         await self.outlets.names.sweeping.stop()
         await self.foundation.stop()

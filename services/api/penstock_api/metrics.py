@@ -31,6 +31,11 @@ SUBMISSIONS = Counter(
 COMPLETIONS = Counter(
     "penstock_completions_told", "Ends that a webhook was to hear of: told, or removed as the webhook was", ["outcome"]
 )
+CALLBACKS = Counter(
+    "penstock_callbacks_posted",
+    "Ends posted to URLs of clients, by what came of it: delivered, repeated later, gone, given_up",
+    ["outcome"],
+)
 HTTP_REQUESTS = Counter("penstock_http_requests", "Requests by how they were answered", ["method", "route", "status"])
 HTTP_SECONDS = Histogram(
     "penstock_http_request_seconds",

@@ -60,7 +60,7 @@ async def test_a_cut_connection_is_replaced(direct: Direct, trial_url: str) -> N
     with pytest.raises(DatabaseUnavailable):
         await running
     process = await process_of(direct)
-    await on_server(trial_url, "select pg_terminate_backend($1)", process)
+    await on_server(trial_url, "select pg_terminate_backend($1, 5000)", process)  # and wait for its end
     with pytest.raises(DatabaseUnavailable):
         await direct.fetch(PROCESS)
     assert await process_of(direct) != process

@@ -42,6 +42,8 @@ class ToolRequest:
     body: bytes | None = None
     follow: bool = True
     """Whether redirects are followed."""
+    reads_body: bool = True
+    """Whether the answer's body is read, where its status says enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class GuardedHttp:
             location = answer.headers.get("location")
             if request.follow and answer.status in REDIRECTS and location:
                 return ToolReply(answer.status, {}, b""), _target(url, location)
-            body = b"" if request.method == "HEAD" else await self._read(answer)
+            body = b"" if request.method == "HEAD" or not request.reads_body else await self._read(answer)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return ToolReply(answer.status, headers, body), None
 

@@ -66,9 +66,14 @@ class CompletionHooks:
         log.info("completion.told", request_id=str(row.request_id), hook_id=str(row.hook_id), outcome=outcome)
 
 
-def delivery_of(row: Row[Any]) -> dict[str, Any]:
-    """What the run is given: as of any delivery, in the form of Standard Webhooks; ids and counts, no text."""
-    at = row.ended_at or datetime.now(UTC)
+def at_end(row: Row[Any]) -> datetime:
+    """When it ended."""
+    ended_at: datetime | None = row.ended_at
+    return ended_at or datetime.now(UTC)
+
+
+def event_of(row: Row[Any]) -> dict[str, Any]:
+    """The end of a request in the form of Standard Webhooks; ids and counts, no text."""
     data = {
         "id": str(row.request_id),
         "state": row.status,
@@ -77,12 +82,16 @@ def delivery_of(row: Row[Any]) -> dict[str, Any]:
         "attempts": row.attempt,
         "tokens": {"prompt": row.prompt_tokens, "completion": row.completion_tokens},
         "accepted_at": row.accepted_at.isoformat(),
-        "ended_at": at.isoformat(),
+        "ended_at": at_end(row).isoformat(),
     }
+    return {"type": TYPE, "timestamp": at_end(row).isoformat(), "data": data}
+
+
+def delivery_of(row: Row[Any]) -> dict[str, Any]:
+    """What the run is given: as of any delivery."""
     headers = {
         "content-type": "application/json",
         "webhook-id": str(row.request_id),
-        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-timestamp": str(int(at_end(row).timestamp())),
     }
-    body = {"type": TYPE, "timestamp": at.isoformat(), "data": data}
-    return {"headers": headers, "body": body, "delivery_id": str(row.request_id)}
+    return {"headers": headers, "body": event_of(row), "delivery_id": str(row.request_id)}

@@ -35,6 +35,10 @@ REMEMBER = text("""
 insert into api.completion_hooks (request_id, tenant, hook_id, depth)
 values (:request_id, :tenant, :hook_id, :depth) on conflict do nothing
 """)
+CALL_BACK = text("""
+insert into api.callbacks (request_id, tenant, sealed, depth)
+values (:request_id, :tenant, :sealed, :depth) on conflict do nothing
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,9 @@ class Entry:
     command: GenerateText
     claim: Claim | None
     hook: dict[str, Any] | None
-    """The row of who hears of its end."""
+    """The row of the webhook that hears of its end."""
+    callback: dict[str, Any] | None = None
+    """That of a URL that does."""
     context: Context = field(default_factory=CONTEXT.get)
     future: "asyncio.Future[UUID]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -116,6 +122,8 @@ class SubmissionWriter:
                 await tx.connection.execute(KEEP, columns_of([entry.command for entry in fresh]))
             if hooks := [entry.hook for entry in fresh if entry.hook]:
                 await tx.connection.execute(REMEMBER, hooks)
+            if callbacks := [entry.callback for entry in fresh if entry.callback]:
+                await tx.connection.execute(CALL_BACK, callbacks)
             for entry in fresh:
                 publish(tx, entry)
         return ids

@@ -6,10 +6,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from penstock_api import metrics
+from penstock_api.adapters.callbacks import check_callback, context_of
 from penstock_api.adapters.idempotency import Claim
 from penstock_api.adapters.queue_room import QueueRoom
 from penstock_api.adapters.submission_writer import Entry, SubmissionWriter
+from penstock_api.domain.callbacks import Callback
 from penstock_api.domain.submission import QueueFull
 from penstock_api.ports.hooks import Hooks
 from penstock_api.ports.submissions import Accepted, Submitted
@@ -18,6 +22,7 @@ from penstock_common.contracts.base import Decision
 from penstock_common.contracts.embedding import EmbedTexts
 from penstock_common.contracts.generation import GenerateText, OnDisconnect
 from penstock_common.contracts.queueing import BATCH, QueueText
+from penstock_common.guarded_http import Policy
 from penstock_common.sealing import Sealer
 
 LARGE_BODY = 256 * 1024  # bytes; sealing more than that would hold up the loop
@@ -32,13 +37,17 @@ class QueuedSubmissions:
     writer: SubmissionWriter
     room: QueueRoom
     hooks: Hooks
+    policy: Policy
+    """Which addresses inside may be posted to."""
     sealer: Sealer
     clock: Clock
 
     async def submit(self, submitted: Submitted) -> Accepted:
         """See `Submissions`."""
         wanted, tenant = submitted.submission.wanted, submitted.key.tenant
-        if wanted.webhook:
+        if isinstance(wanted.webhook, Callback):
+            check_callback(wanted.webhook, self.policy)
+        elif wanted.webhook:
             await self.hooks.find(tenant, wanted.webhook)
         position, wait = await self._place(tenant) if submitted.submission.is_queued else (None, None)
         entry = await self._entry(submitted)
@@ -67,8 +76,12 @@ class QueuedSubmissions:
         else:
             command, claim = await asyncio.to_thread(self._sealed, submitted)
         webhook = submitted.submission.wanted.webhook
-        who = {"request_id": submitted.request_id, "tenant": submitted.key.tenant}
-        return Entry(command, claim, who | {"hook_id": webhook, "depth": submitted.depth} if webhook else None)
+        who = {"request_id": submitted.request_id, "tenant": submitted.key.tenant, "depth": submitted.depth}
+        if isinstance(webhook, Callback):
+            context, content = context_of(submitted.request_id), msgspec.json.encode(webhook)
+            sealed = self.sealer.seal(submitted.key.tenant, context, content)
+            return Entry(command, claim, hook=None, callback=who | {"sealed": sealed})
+        return Entry(command, claim, who | {"hook_id": webhook} if webhook else None)
 
     def _sealed(self, submitted: Submitted) -> tuple[GenerateText, Claim | None]:
         tenant, request_id = submitted.key.tenant, submitted.request_id

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from penstock_api.domain import strict_json
+from penstock_api.domain.callbacks import Callback
 from penstock_api.domain.chat_request import Form, chat_form
 from penstock_api.domain.embeddings_request import EmbeddingsForm, converted, embeddings_form
 from penstock_api.domain.errors import InvalidRequest
@@ -37,8 +38,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """In the queue, of the batch lane: the highest first."""
     deadline_seconds: Annotated[float, Meta(ge=1, le=LONGEST_SECONDS)] | None = None
     """How long it may take; what has not ended by then is `expired`."""
-    webhook: UUID | None = None
-    """A webhook of the project, whose task is run with the end of the request."""
+    webhook: UUID | Callback | None = None
+    """Who hears of the end of the request: a webhook of the project, whose task is run, or a URL."""
 
 
 MEMBERS = Wanted.__struct_fields__

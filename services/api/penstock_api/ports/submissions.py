@@ -45,5 +45,5 @@ class Submissions(Protocol):
     async def submit(self, submitted: Submitted) -> Accepted:
         """Accept a request, durably.
 
-        Raises QueueFull, Busy, IdempotencyKeyReused, HookNotFound, DatabaseUnavailable.
+        Raises InvalidRequest, QueueFull, Busy, IdempotencyKeyReused, HookNotFound, DatabaseUnavailable.
         """

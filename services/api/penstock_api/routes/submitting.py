@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from penstock_api.domain.callbacks import LONGEST_SECRET, LONGEST_URL
 from penstock_api.domain.deliveries import depth_of
 from penstock_api.domain.idempotency import HEADER, idempotency_key_of
 from penstock_api.domain.keys import Key, Scope
@@ -36,6 +37,20 @@ ACCEPTED: dict[str, Any] = {
     "position": 12,
     "expected_wait_seconds": 3.4,
     "links": LINKS,
+}
+CALLBACK: dict[str, Any] = {
+    "type": "object",
+    "description": "A URL that is posted to, signed by Standard Webhooks.",
+    "required": ["url", "secret"],
+    "additionalProperties": False,
+    "properties": {
+        "url": {"type": "string", "format": "uri", "maxLength": LONGEST_URL},
+        "secret": {
+            "type": "string",
+            "maxLength": LONGEST_SECRET,
+            "description": "`whsec_` and the base64 of 24 to 64 bytes.",
+        },
+    },
 }
 BODY: dict[str, Any] = {
     "type": "object",
@@ -69,9 +84,11 @@ BODY: dict[str, Any] = {
             "take, which is also the default there.",
         },
         "webhook": {
-            "type": "string",
-            "format": "uuid",
-            "description": "A webhook of yours: its task is run with the event `inference.completed`.",
+            "description": "Who hears of the end, by the event `inference.completed`.",
+            "oneOf": [
+                {"type": "string", "format": "uuid", "description": "A webhook of yours, whose task is run."},
+                CALLBACK,
+            ],
         },
     },
     "example": EXAMPLE,
