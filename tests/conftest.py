@@ -16,6 +16,7 @@ from tests.support.llama_build import llama_program
 
 Start = Callable[[servers.Server], servers.Server]
 KEEPER = pytest.StashKey[Keeper]()
+TIMED_OUT = "from pytest-timeout"  # its second try would have no limit
 BESIDE_SERVERS = ("tests/integration/", "tests/e2e/", "tests/chaos/test_slice")
 """Tests in which time passes outside of this process: a busy machine may fail one that is right."""
 
@@ -37,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=is_late)
     for item in items:
         if item.nodeid.startswith(BESIDE_SERVERS):  # once more, and the summary names it; `make chaos` never does
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=TIMED_OUT))
     if any(map(is_late, items)) and not config.option.collectonly:
         begin_ahead("llama")
 

@@ -72,6 +72,7 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         "get /api/v1/inference/{id}",
         "get /api/v1/inference/{id}/result",
         "get /api/v1/inference/{id}/stream",
+        "get /api/v1/inference/{id}/webhook",
         "delete /api/v1/inference/{id}",
         "post /api/v1/schedules",
         "get /api/v1/schedules",
