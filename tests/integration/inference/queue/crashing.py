@@ -78,11 +78,11 @@ def die_at(app: App, point: str) -> None:
 
         event.listen(app.database.engine.sync_engine, "after_cursor_execute", executed)
     elif suffix := ACKS.get(point):
-        around(app.bus.settler, "ack", before=lambda message: is_of(message, suffix))
+        around(app.bus.settler, "ack", before=lambda *messages: any(is_of(message, suffix) for message in messages))
     elif point == "turn given, not published":
         around(app.database, "offer", before=lambda rows: any(is_of(row, ".batch") for row in rows))
     elif point == "turn published, not marked":
-        around(app.bus, "publish", after=lambda message, *_: is_of(message, ".batch"))
+        around(app.bus, "publish_all", after=lambda messages, *_: any(is_of(message, ".batch") for message in messages))
     elif point == "turn over, committed":
         dispatcher.needs = replace(needs, queue=Dying(needs.queue, "dispatch", lambda sent: sent.ended > 0))
     elif point == "end of expired recorded":
