@@ -20,7 +20,7 @@ from tests.support.doctor import Report, report_of
 from tests.support.local_engines import listening, vllm
 from tests.support.platform import Platform, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
 
 WITHIN = 60.0  # seconds
 

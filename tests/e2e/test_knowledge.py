@@ -12,7 +12,7 @@ import pytest
 from tests.support.pdfs import a_pdf
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
 
 LEAVE = "# Leave\n\nEmployees have thirty days of paid holiday a year."
 TRAVEL = "<html><body><h1>Travel</h1><p>Trains are booked in second class.</p></body></html>"
