@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from penstock_api.domain.keys import digest_of
-from penstock_api.settings import WebhookSettings
+from penstock_common.guarded_http.settings import ReachSettings
 from penstock_common.ids import uuid7
 from penstock_inference.app import App as Inference
 from tests.integration.inference.crash.endings import until
@@ -38,7 +38,7 @@ async def platform_on(
     databases: Databases, bus_url: str, folder: Path, *, allow: Sequence[str] = (), **queue: Any
 ) -> AsyncIterator[Platform]:
     """Start it; `queue` are settings of the queue, `allow` names what webhooks may reach inside."""
-    webhooks = WebhookSettings(allow=list(allow))
+    webhooks = ReachSettings(allow=list(allow))
     async with (
         inference_process(databases, bus_url, folder, queue=queue) as inference,
         api_process(databases, bus_url, folder / "keyring", webhooks=webhooks) as api,

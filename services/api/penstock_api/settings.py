@@ -1,8 +1,8 @@
 """What api is told at start."""
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from penstock_common.guarded_http import Policy
+from penstock_common.guarded_http.settings import ReachSettings
 from penstock_common.settings import FolderSettings, Section, ServiceSettings, service_config
 
 SHA256_HEX = r"^([0-9a-f]{64})?$"
@@ -15,19 +15,6 @@ class BootstrapSettings(Section):
     admin_key_sha256: str = Field(default="", pattern=SHA256_HEX)
 
 
-class WebhookSettings(Section):
-    """What may be posted to when a request has ended."""
-
-    allow: list[str] = Field(default=[])
-    """Hosts and networks that may be called although they are not public: `["grafana.internal", "10.1.0.0/16"]`."""
-
-    @field_validator("allow")
-    @classmethod
-    def _known(cls, allow: list[str]) -> list[str]:
-        Policy.of(allow)
-        return allow
-
-
 class Settings(ServiceSettings):
     """`PENSTOCK_API_…`."""
 
@@ -37,7 +24,8 @@ class Settings(ServiceSettings):
     """The keys that seal text; shared with inference."""
     objects: FolderSettings
     """Where uploaded documents rest, sealed; shared with indexer."""
-    webhooks: WebhookSettings = WebhookSettings()
+    webhooks: ReachSettings = ReachSettings()
+    """What may be posted to when a request has ended."""
     bootstrap: BootstrapSettings = BootstrapSettings()
     max_open: int = Field(default=16_000, ge=1, le=1_000_000)
     """Requests that this process holds open at once; more are answered 429."""

@@ -8,9 +8,10 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from penstock_api.adapters.callbacks import check_callback
-from penstock_api.domain.callbacks import Callback, CallbackState, callback_key, signed_headers, state_after
+from penstock_api.domain.callbacks import Callback, CallbackState, callback_key, state_after
 from penstock_api.domain.errors import InvalidRequest
 from penstock_common.guarded_http import Policy
+from penstock_common.standard_webhooks import signed_headers
 from tests.unit.api.test_submission import checked
 
 SECRET = "whsec_" + base64.b64encode(b"river" * 6).decode()
@@ -108,7 +109,7 @@ def test_what_the_operator_allows_is_taken() -> None:
 def test_the_signature_is_that_of_standard_webhooks() -> None:
     """Verified by its own library; of another body it is none."""
     body, now = b'{"type":"inference.completed"}', datetime.now(UTC)
-    headers = signed_headers(callback_key(SECRET), "01936f3e", now, body)
+    headers = signed_headers(callback_key(SECRET), "01936f3e", int(now.timestamp()), body)
     assert Webhook(SECRET).verify(body, headers) == {"type": "inference.completed"}
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(body + b" ", headers)

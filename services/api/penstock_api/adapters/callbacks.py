@@ -15,7 +15,7 @@ from sqlalchemy import Row
 from penstock_api import metrics
 from penstock_api.adapters.callback_table import LOOK_SECONDS, CallbackTable
 from penstock_api.adapters.completion_hooks import event_of
-from penstock_api.domain.callbacks import PAUSES, Callback, CallbackState, callback_key, signed_headers, state_after
+from penstock_api.domain.callbacks import PAUSES, Callback, CallbackState, callback_key, state_after
 from penstock_api.domain.errors import CRASHED, InvalidRequest
 from penstock_common.clock import Clock
 from penstock_common.contracts.runs import DEPTH_HEADER
@@ -24,6 +24,7 @@ from penstock_common.guarded_http import GuardedHttp, Policy, ToolRequest
 from penstock_common.guarded_http.client import checked_url
 from penstock_common.guarded_http.errors import ToolCallInvalid
 from penstock_common.sealing import Sealer
+from penstock_common.standard_webhooks import signed_headers
 
 log = structlog.get_logger()
 
@@ -136,7 +137,7 @@ class Callbacks:
         try:
             opened = self.sealer.open(context_of(row.request_id), bytes(row.sealed))
             callback = msgspec.json.decode(opened, type=Callback)
-            headers = signed_headers(callback_key(callback.secret), id_, self.clock.now(), body)
+            headers = signed_headers(callback_key(callback.secret), id_, int(self.clock.now().timestamp()), body)
             headers |= {"content-type": "application/json", DEPTH_HEADER: str(row.depth)}
             request = ToolRequest("POST", callback.url, headers, body, follow=False, reads_body=False)
             status = (await self.http.call(request, POST_SECONDS)).status

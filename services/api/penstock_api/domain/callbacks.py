@@ -1,7 +1,5 @@
-"""URLs that are posted to when a request has ended: what one is, how a post is signed, and what comes of it."""
+"""URLs that are posted to when a request has ended: what one is, and what comes of a post."""
 
-import base64
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -74,17 +72,6 @@ def callback_key(secret: str) -> bytes:
     if len(key) not in KEY_BYTES:
         raise InvalidRequest("`webhook.secret` must be whsec_ and the base64 of 24 to 64 bytes.", "webhook.secret")
     return key
-
-
-def signed_headers(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The headers by which a receiver knows who posts, by Standard Webhooks 1.0."""
-    timestamp = str(int(now.timestamp()))
-    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
 
 
 def state_after(status: int, attempts: int, most: int) -> CallbackState:

@@ -11,6 +11,7 @@ import msgspec
 
 from penstock_api.domain.errors import InvalidRequest
 from penstock_api.domain.hooks import DeliveryIdMissing, DeliveryRefused, Encoding, Scheme, Signing
+from penstock_common import standard_webhooks
 from penstock_common.contracts.runs import DEPTH_HEADER
 
 MAX_BYTES = 1_000_000
@@ -67,9 +68,8 @@ def _read(body: bytes) -> Any:
 
 
 def _is_standard(_: Signing, key: bytes, headers: Headers, body: bytes) -> bool:
-    """Standard Webhooks 1.0: `id.timestamp.body`, and several signatures, each with its version."""
-    signed = f"{headers.get('webhook-id', '')}.{headers.get('webhook-timestamp', '')}.".encode("latin-1") + body
-    digest = hmac.digest(key, signed, "sha256")
+    """Standard Webhooks 1.0: several signatures, each with its version."""
+    digest = standard_webhooks.digest(key, headers.get("webhook-id", ""), headers.get("webhook-timestamp", ""), body)
     given = headers.get("webhook-signature", "").split(" ")[:SIGNATURES]
     return any(hmac.compare_digest(digest, _decoded(s.removeprefix("v1,"))) for s in given if s.startswith("v1,"))
 

@@ -1,9 +1,7 @@
-"""Posts to a webhook, signed by Standard Webhooks (version 1.0.0 of its specification)."""
+"""Posts to a webhook, signed by Standard Webhooks."""
 
 import base64
 import binascii
-import hashlib
-import hmac
 from typing import Any
 
 import msgspec
@@ -11,6 +9,7 @@ import msgspec
 from penstock_common.clock import Clock
 from penstock_common.contracts.runs import DEPTH_HEADER
 from penstock_common.guarded_http import GuardedHttp, ToolRequest
+from penstock_common.standard_webhooks import signed_headers
 from penstock_common.tasks.declaration import WebhookStep
 from penstock_common.tasks.errors import TaskInvalid
 from penstock_worker.domain.errors import ToolFailed, ToolRefused
@@ -30,7 +29,8 @@ class WebhookRunner:
     async def run(self, step: WebhookStep, context: StepContext, journal: Journal) -> Any:
         """Post. Raises the errors of `GuardedHttp`, ToolFailed, ToolRefused, TaskInvalid."""
         body = msgspec.json.encode({"type": step.type, "timestamp": context.begun_at.isoformat(), "data": step.data})
-        headers = signed(step.secret, f"msg_{context.call.id.hex}", int(self.clock.now().timestamp()), body)
+        now = int(self.clock.now().timestamp())
+        headers = signed_headers(key_of(step.secret), f"msg_{context.call.id.hex}", now, body)
         headers |= {"Content-Type": "application/json", DEPTH_HEADER: str(context.run.depth + 1)}
         request = ToolRequest("POST", step.url, headers, body, follow=False)
         reply = await self.http.call(request, min(context.seconds, ATTEMPT_SECONDS))
@@ -41,12 +41,9 @@ class WebhookRunner:
         raise ToolRefused(f"the webhook answered with status {reply.status}; it must answer with 2xx")
 
 
-def signed(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that prove who sent a body. Raises TaskInvalid where the secret is not Base64."""
+def key_of(secret: str) -> bytes:
+    """The bytes that sign. Raises TaskInvalid where the secret is not Base64."""
     try:
-        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error as error:
         raise TaskInvalid("`secret` is not Base64 after `whsec_`") from error
-    content = f"{message_id}.{timestamp}.".encode() + body
-    signature = base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
-    return {"webhook-id": message_id, "webhook-timestamp": str(timestamp), "webhook-signature": f"v1,{signature}"}
