@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_api.domain.idempotency import IdempotencyKeyReused
 from penstock_common.db.transaction import Database
@@ -57,18 +58,23 @@ class IdempotencyKeys:
 
         Raises IdempotencyKeyReused for another body, DatabaseUnavailable.
         """
-        given = {"tenant": claim.tenant, "key_mac": claim.key_mac}
-        values = given | {"body_mac": claim.body_mac, "request_id": claim.request_id}
         async with self.database.reading() as connection:
-            if (await connection.execute(CLAIM, values)).one_or_none():
-                return claim.request_id
-            known = (await connection.execute(KNOWN, given)).one_or_none()
-        if known is None or known.body_mac != claim.body_mac:
-            raise IdempotencyKeyReused
-        request_id: UUID = known.request_id
-        return request_id
+            return await claimed(connection, claim)
 
     async def sweep(self) -> None:
         """Forget keys that are too old to count. Raises DatabaseUnavailable."""
         async with self.database.reading() as connection:
             await connection.execute(SWEEP)
+
+
+async def claimed(connection: AsyncConnection, claim: Claim) -> UUID:
+    """The id of the request that a key stands for, once this is committed. Raises IdempotencyKeyReused."""
+    given = {"tenant": claim.tenant, "key_mac": claim.key_mac}
+    values = given | {"body_mac": claim.body_mac, "request_id": claim.request_id}
+    if (await connection.execute(CLAIM, values)).one_or_none():
+        return claim.request_id
+    known = (await connection.execute(KNOWN, given)).one_or_none()
+    if known is None or known.body_mac != claim.body_mac:
+        raise IdempotencyKeyReused
+    request_id: UUID = known.request_id
+    return request_id

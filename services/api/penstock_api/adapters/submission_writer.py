@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import text
 
-from penstock_api.adapters.idempotency import CLAIM, KNOWN, Claim
+from penstock_api.adapters.idempotency import Claim, claimed
 from penstock_api.domain.errors import Busy
 from penstock_api.domain.idempotency import IdempotencyKeyReused
 from penstock_common.contracts.generation import GenerateText
@@ -131,18 +131,12 @@ class SubmissionWriter:
 
 async def named(tx: Transaction[Any], entry: Entry) -> UUID | Exception:
     """The id of the request that an entry stands for; as a value, its error fails no other."""
-    claim = entry.claim
-    if claim is None:
+    if entry.claim is None:
         return entry.command.request_id
-    place = {"tenant": claim.tenant, "key_mac": claim.key_mac}
-    given = place | {"body_mac": claim.body_mac, "request_id": claim.request_id}
-    if (await tx.connection.execute(CLAIM, given)).one_or_none():
-        return claim.request_id
-    known = (await tx.connection.execute(KNOWN, place)).one_or_none()
-    if known is None or known.body_mac != claim.body_mac:
-        return IdempotencyKeyReused()
-    request_id: UUID = known.request_id
-    return request_id
+    try:
+        return await claimed(tx.connection, entry.claim)
+    except IdempotencyKeyReused as error:
+        return error
 
 
 def publish(tx: Transaction[Any], entry: Entry) -> None:

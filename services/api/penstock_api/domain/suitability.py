@@ -1,6 +1,8 @@
 """Whether a model does what it is asked for."""
 
 from penstock_api.domain.errors import ModelNotFound, ModelUnsuited
+from penstock_api.domain.keys import Key
+from penstock_common.contracts.base import Decision
 from penstock_common.contracts.catalogue import CatalogueModel
 
 KINDS = frozenset({"chat", "embeddings"})
@@ -15,3 +17,12 @@ def suited(model: CatalogueModel | None, name: str, capability: str) -> Catalogu
         able = ", ".join(sorted(KINDS.intersection(model.capabilities)))
         raise ModelUnsuited(f"The model `{name}` serves {able}, not {capability}; name another one.", param="model")
     return model
+
+
+def decided(key: Key, asked: str, model: CatalogueModel, version: int) -> list[Decision]:
+    """What was decided of a request before it is accepted: by which key, and which model of a catalogue's version."""
+    reason = "name" if asked == model.name else "alias"
+    return [
+        Decision("authenticate", "accepted", f"key {key.prefix}"),
+        Decision("resolve_model", model.name, reason, version),
+    ]

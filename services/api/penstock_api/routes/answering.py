@@ -20,14 +20,12 @@ from penstock_api.domain.errors import (
 from penstock_api.domain.idempotency import idempotency_key_of
 from penstock_api.domain.keys import Key
 from penstock_api.domain.keys import Scope as KeyScope
-from penstock_api.domain.suitability import suited
+from penstock_api.domain.suitability import decided, suited
 from penstock_api.ports.catalogue import Models
 from penstock_api.ports.generations import Asked, Generation, Generations
 from penstock_api.ports.keys import Authenticator
 from penstock_api.routes.body import header, read_body
 from penstock_api.routes.reply import CLIENT_LEFT, Reply
-from penstock_common.contracts.base import Decision
-from penstock_common.contracts.catalogue import CatalogueModel
 from penstock_common.contracts.generation import GenerateText, OnDisconnect
 from penstock_common.contracts.stream import Ended
 from penstock_common.errors import PenstockError
@@ -108,7 +106,7 @@ class AnsweringRoute(ABC, Generic[F]):
         try:
             checked = await self._checked(body)
             form = checked.form
-            model = self._model(form.model)
+            model = suited(self.models.resolve(form.model), form.model, self.capability)
             reply.model = model.name
             asked = Asked(
                 request_id=reply.request_id,
@@ -121,7 +119,7 @@ class AnsweringRoute(ABC, Generic[F]):
                 streamed=form.streamed,
                 on_disconnect=on_disconnect,
                 traceparent=CONTEXT.get().traceparent,
-                decisions=self._decisions(key, form.model, model),
+                decisions=decided(key, form.model, model, self.models.version),
                 idempotency_key=name,
                 asked=form.model,
                 includes_usage=form.includes_usage,
@@ -145,16 +143,6 @@ class AnsweringRoute(ABC, Generic[F]):
         # Who names a request means to come back for its answer.
         usual = OnDisconnect.CONTINUE if name else OnDisconnect.CANCEL
         return key, name, on_disconnect_of(header(scope, b"x-penstock-on-disconnect") or usual)
-
-    def _model(self, name: str) -> CatalogueModel:
-        return suited(self.models.resolve(name), name, self.capability)
-
-    def _decisions(self, key: Key, asked: str, model: CatalogueModel) -> list[Decision]:
-        reason = "name" if asked == model.name else "alias"
-        return [
-            Decision("authenticate", "accepted", f"key {key.prefix}"),
-            Decision("resolve_model", model.name, reason, self.models.version),
-        ]
 
 
 async def answered(

@@ -13,14 +13,13 @@ from penstock_api.domain.deliveries import depth_of
 from penstock_api.domain.idempotency import HEADER, idempotency_key_of
 from penstock_api.domain.keys import Key, Scope
 from penstock_api.domain.submission import LONGEST_SECONDS, USUAL_SECONDS, Submission, submission_of
-from penstock_api.domain.suitability import suited
+from penstock_api.domain.suitability import decided, suited
 from penstock_api.ports.catalogue import Models
 from penstock_api.ports.keys import Authenticator
 from penstock_api.ports.submissions import Accepted, Submissions, Submitted
 from penstock_api.routes.authentication import authenticated
 from penstock_api.routes.body import read_body
 from penstock_api.routes.documents import problems
-from penstock_common.contracts.base import Decision
 from penstock_common.contracts.queueing import HIGHEST, USUAL
 from penstock_common.contracts.runs import DEPTH_HEADER
 
@@ -138,10 +137,7 @@ class Submitting:
             submission=submission,
             model=model.name,
             catalogue_version=version,
-            decisions=[
-                Decision("authenticate", "accepted", f"key {key.prefix}"),
-                Decision("resolve_model", model.name, "name" if asked == model.name else "alias", version),
-            ],
+            decisions=decided(key, asked, model, version),
             raw=raw,
             idempotency_key=name,
             depth=depth,

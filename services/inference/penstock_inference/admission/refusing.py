@@ -3,10 +3,9 @@
 import structlog
 
 from penstock_common.contracts.base import Decision
-from penstock_common.contracts.generation import GenerateText, Outcome, Tokens
-from penstock_common.contracts.stream import Ended
+from penstock_common.contracts.generation import GenerateText, Outcome
 from penstock_common.messaging.delivery import HandBack
-from penstock_inference.domain.ending import End, Place, failure_of
+from penstock_inference.domain.ending import End, failure_of, ungenerated
 from penstock_inference.domain.seats import Overloaded
 from penstock_inference.generating.attempt import AGAIN_SECONDS
 from penstock_inference.generating.generator import Generator
@@ -43,16 +42,5 @@ async def turn_away(generator: Generator, command: GenerateText, error: Overload
 
 def refused(command: GenerateText, error: Overloaded, generator: Generator) -> End:
     """The end of a request that was not let in."""
-    now, failure = generator.clock.now(), failure_of(error)
-    return End(
-        command,
-        1,
-        Outcome.FAILED,
-        Tokens(),
-        Place(command.model),
-        now,
-        now,
-        failure=failure,
-        frames=[Ended(1, Outcome.FAILED, {}, {}, Tokens(), failure)],
-        decisions=[Decision("admit", "refused", error.code)],
-    )
+    decision = Decision("admit", "refused", error.code)
+    return ungenerated(command, Outcome.FAILED, decision, generator.clock.now(), failure_of(error))

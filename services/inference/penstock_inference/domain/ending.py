@@ -122,6 +122,29 @@ class End:
         return last
 
 
+def ungenerated(
+    command: GenerateText,
+    outcome: Outcome,
+    decision: Decision,
+    now: datetime,
+    failure: Failure | None,
+    attempt: int = 1,
+) -> End:
+    """The end of a request for which no engine was called: it costs nothing."""
+    return End(
+        command,
+        attempt,
+        outcome,
+        Tokens(),
+        Place(command.model),
+        now,
+        now,
+        failure=failure,
+        frames=[Ended(attempt, outcome, {}, {}, Tokens(), failure)],
+        decisions=[decision],
+    )
+
+
 def attempt_costed(command: GenerateText, attempt: int, place: Place, tokens: Tokens, at: datetime) -> AttemptCosted:
     """The provider's side of an attempt that no customer pays for."""
     return AttemptCosted(

@@ -11,7 +11,7 @@ from penstock_common.contracts.generation import GenerateText, Outcome, Tokens
 from penstock_common.contracts.stream import Ended, Failure
 from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.delivery import HandBack
-from penstock_inference.domain.ending import End, Place, RecordsUnavailable, Unrecorded, failure_of
+from penstock_inference.domain.ending import End, Place, RecordsUnavailable, Unrecorded, failure_of, ungenerated
 from penstock_inference.generating.attempt import AGAIN_SECONDS, Attempt
 from penstock_inference.generating.needs import Needs
 from penstock_inference.generating.run import Run, Superseded
@@ -123,19 +123,8 @@ class Generator(Needs):
         if attempt is None:
             await self.repeat_end(command)
             return
-        now = self.clock.now()
-        end = End(
-            command,
-            attempt,
-            Outcome.FAILED,
-            Tokens(),
-            Place(command.model),
-            now,
-            now,
-            failure=failure,
-            frames=[Ended(attempt, Outcome.FAILED, {}, {}, Tokens(), failure)],
-            decisions=[Decision("generate", "buried", failure.code)],
-        )
+        buried = Decision("generate", "buried", failure.code)
+        end = ungenerated(command, Outcome.FAILED, buried, self.clock.now(), failure, attempt)
         if await self.records.finish(end):
             self.listeners.send(command.reply_to, command.request_id, end.frames)
         else:

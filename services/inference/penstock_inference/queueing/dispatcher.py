@@ -1,18 +1,17 @@
 """Sends queued requests as slots get free, and ends those that must end without their turn."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 
 import structlog
 
 from penstock_common.clock import Clock
 from penstock_common.contracts.base import Decision
-from penstock_common.contracts.generation import Outcome, Tokens
-from penstock_common.contracts.stream import Ended
+from penstock_common.contracts.generation import Outcome
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.envelope import CONTEXT
-from penstock_inference.domain.ending import DeadlinePassed, End, Place, Undeliverable, failure_of
+from penstock_common.periodic import Periodic, guarded
+from penstock_inference.domain.ending import DeadlinePassed, End, Undeliverable, failure_of, ungenerated
 from penstock_inference.domain.queue import QueueFull
 from penstock_inference.queueing import metrics
 from penstock_inference.queueing.ports import Burial, Due, Ends, Queue
@@ -21,6 +20,7 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
 REST_SECONDS = 0.02  # between two looks, so that what ends together is looked at together
+FAILED = "queue.unseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +40,23 @@ class Dispatcher:
 
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Periodic(POLL_SECONDS, self._look_and_rest, FAILED)
 
     def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.create_task(self._run())
+        self._looking.start()
 
     async def stop(self) -> None:
         """Look no more; the other processes do."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._looking.stop()
 
     def wake(self) -> None:
         """Something came, was stopped or ended: look now."""
-        self._woken.set()
+        self._looking.nudge()
 
-    async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-            self._woken.clear()
-            try:
-                await self.look()
-            except PenstockError as error:
-                log.warning("queue.unseen", reason=error.message)
-            except Exception:
-                log.exception("queue.failed")
-            await asyncio.sleep(REST_SECONDS)
+    async def _look_and_rest(self) -> None:
+        await guarded(self.look, FAILED)
+        await asyncio.sleep(REST_SECONDS)
 
     async def look(self) -> None:
         """End what must end, bury what is overdue, send what may go. Raises DatabaseUnavailable."""
@@ -108,7 +96,6 @@ class Dispatcher:
 
     def _end_of(self, due: Due) -> End:
         """No engine was called, and nothing is charged."""
-        now, command = self.needs.clock.now(), due.command
         error: PenstockError | None = None
         if due.verdict == "stopped":
             outcome = Outcome.CANCELLED
@@ -117,15 +104,5 @@ class Dispatcher:
         else:
             outcome, error = Outcome.EXPIRED, DeadlinePassed()
         failure = failure_of(error) if error else None
-        return End(
-            command,
-            1,
-            outcome,
-            Tokens(),
-            Place(command.model),
-            now,
-            now,
-            failure=failure,
-            frames=[Ended(1, outcome, {}, {}, Tokens(), failure)],
-            decisions=[Decision("queue", outcome.value, failure.code if failure else due.verdict)],
-        )
+        decision = Decision("queue", outcome.value, failure.code if failure else due.verdict)
+        return ungenerated(due.command, outcome, decision, self.needs.clock.now(), failure)
