@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,6 @@ from measuring.scenarios import deployments, idle, prompts, streamed, unstreamed
 from measuring.tools import BENCH, BenchError, build, interruptible, mock
 
 CORES = 2
-
-
-def ledger(bench: Bench) -> Measured:
-    """Measure billing alone, on servers of its own, or on the bus that was given."""
-    return measure_ledger(bench.windows.ledger_events, bench.bus_url)
 
 
 SCENARIOS: dict[str, Callable[[Bench], Measured]] = {
@@ -42,8 +37,10 @@ SCENARIOS: dict[str, Callable[[Bench], Measured]] = {
     "status": status,
     "idle-after": idle,
     "layers": layers,
-    "ledger": ledger,
 }
+"""What is measured on a running platform."""
+LEDGER = "ledger"
+NAMES = [*SCENARIOS, LEDGER]
 NATS_ONLY = {"layers"}
 
 
@@ -53,8 +50,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--bus", choices=["nats", "rabbitmq", "both"], default="nats")
     parser.add_argument("--bus-url", help="a RabbitMQ that already runs, amqp://…; NATS is the embedded one")
     parser.add_argument("--quick", action="store_true", help="short windows: that it works, not how well")
-    names = list(SCENARIOS)
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="WHAT", help=", ".join(names))
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="WHAT", help=", ".join(NAMES))
     parser.add_argument("--json", action="store_true", help="standard output carries JSON, the table goes to stderr")
     parser.add_argument(
         "--command", type=Path, default=BENCH.parent / ".venv/bin/penstock", help="the penstock command"
@@ -65,25 +61,33 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     return parsed
 
 
-def measure(chosen: argparse.Namespace, bus_url: str | None) -> dict[str, Measured]:
-    """Start one platform, run the chosen scenarios on it, and stop it."""
+def measure(chosen: argparse.Namespace, bus_url: str | None) -> Iterator[tuple[str, Measured]]:
+    """The chosen scenarios, each as soon as it was measured: those of a platform, then billing alone."""
     windows = QUICK if chosen.quick else Windows()
+    names = [name for name in chosen.only if name != LEDGER and not (bus_url and name in NATS_ONLY)]
+    if names:
+        yield from measure_platform(chosen.command, windows, names, bus_url)
+    if LEDGER in chosen.only:  # with no platform on the bus, whose billing would take its share of the events
+        print(f"measuring {LEDGER} …", file=sys.stderr)
+        yield LEDGER, measure_ledger(windows.ledger_events, bus_url)
+
+
+def measure_platform(
+    command: Path, windows: Windows, names: Sequence[str], bus_url: str | None
+) -> Iterator[tuple[str, Measured]]:
+    """Start one platform, run scenarios on it, and stop it."""
     with (
         mock(gap_ms=0) as whole,
         mock(gap_ms=20) as streaming,
         tempfile.TemporaryDirectory(prefix="penstock-bench-", ignore_cleanup_errors=True) as data,
-        platform(chosen.command, Path(data), bus_url) as running,
+        platform(command, Path(data), bus_url) as running,
     ):
         running.add_model("mock", whole.url)
         running.add_model("mock-20ms", streaming.url)
         bench = Bench(running, whole, streaming, windows, Path(data), bus_url)
-        results = {}
-        for name in chosen.only:
-            if bus_url and name in NATS_ONLY:
-                continue
+        for name in names:
             print(f"measuring {name} …", file=sys.stderr)
-            results[name] = SCENARIOS[name](bench)
-        return results
+            yield name, SCENARIOS[name](bench)
 
 
 def write(document: dict[str, object], kind: str = "") -> None:
@@ -100,11 +104,14 @@ def main(arguments: Sequence[str]) -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     interruptible()
     buses = ["nats", "rabbitmq"] if chosen.bus == "both" else [chosen.bus]
+    results: dict[str, dict[str, Measured]] = {bus: {} for bus in buses}
     try:
         build()
-        results = {bus: measure(chosen, chosen.bus_url if bus == "rabbitmq" else None) for bus in buses}
+        for bus, measured in results.items():
+            for name, figures in measure(chosen, chosen.bus_url if bus == "rabbitmq" else None):
+                measured[name] = figures
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"bench: {error}; until then it was measured: {json.dumps(results)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
