@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock_common.objects_url import ObjectsUrlInvalid, objects_at
 
 
 class Section(BaseModel):
@@ -83,6 +85,41 @@ class TraceSettings(Section):
         return {name.strip().lower(): unquote(value.strip()) for name, _, value in fields}
 
 
+class ArchiveSettings(Section):
+    """Where events are archived, and how long messages are kept. Without a URL nothing is archived, nothing dropped."""
+
+    url: str | None = Field(default=None, max_length=2000)
+    """`s3://bucket/folder`, or the absolute path of a folder."""
+    every: float = Field(default=300.0, ge=1, le=86_400)
+    """Seconds between two looks at what is to be archived."""
+    settle: float = Field(default=60.0, ge=0, le=3600)
+    """Seconds that an event's transaction gets before the event is archived; what comes later is found, too."""
+    drop: bool = True
+    """Whether days that are archived, read back and past their time are dropped."""
+    hot_days: int = Field(default=90, ge=2, le=3660)
+    """Days that messages stay in the outbox."""
+    cold_days: int = Field(default=365, ge=2, le=36_600)
+    """Days that events stay in the archive."""
+    audit_days: int = Field(default=2557, ge=2, le=36_600)
+    """The same for billing's events: seven years."""
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_storage(cls, url: str | None) -> str | None:
+        if url:
+            try:
+                objects_at(url)
+            except ObjectsUrlInvalid as error:
+                raise ValueError(error.message) from error
+        return url or None
+
+    @model_validator(mode="after")
+    def _archive_outlives_outbox(self) -> "ArchiveSettings":
+        if min(self.cold_days, self.audit_days) <= self.hot_days:
+            raise ValueError("cold_days and audit_days have to be more than hot_days")
+        return self
+
+
 class ServiceSettings(BaseSettings):
     """What every service needs. A service adds its own, and its prefix `PENSTOCK_<SERVICE>_`."""
 
@@ -93,8 +130,11 @@ class ServiceSettings(BaseSettings):
     http: HttpSettings
     log: LogSettings = LogSettings()
     traces: TraceSettings = TraceSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     stop_grace: float = Field(default=10.0, ge=0, le=300)
     """Seconds that running work gets at a stop before it is handed back."""
+    relay: bool = True
+    """Publish what the outbox holds. Without it that is left to other processes of the service, as at a SIGUSR1."""
     drain_grace: float = Field(default=120.0, ge=0, le=3600)
     """The same at a SIGQUIT, which says that other processes have taken over what is new."""
     ready_fd: int | None = Field(default=None, ge=3)

@@ -35,6 +35,7 @@ from penstock_common.contracts.generation import (
     RequestFound,
 )
 from penstock_common.contracts.keys import KeyCreated, KeyRevoked
+from penstock_common.contracts.operating import FindHandled, HandledFound, OperatorActed
 from penstock_common.contracts.platform import BusRebuilt
 from penstock_common.contracts.queueing import BatchText, QueueReport, QueueText, ReadQueue
 from penstock_common.contracts.runs import (
@@ -155,6 +156,8 @@ READ_BASES = Topic("qry.indexer.bases.read.v1", ReadBases, "indexer", Kind.QUERY
 READ_DOCUMENTS = Topic("qry.indexer.documents.read.v1", ReadDocuments, "indexer", Kind.QUERY, reply=DocumentList)
 
 BUS_REBUILT = Topic("platform.bus.rebuilt.v1", BusRebuilt, "platform", stream=UPKEEP.name)
+OPERATOR_ACTED = Topic("platform.operator.acted.v1", OperatorActed, "platform", stream=UPKEEP.name)
+FIND_HANDLED = Topic("qry.platform.inbox.find.v1", FindHandled, "platform", Kind.QUERY, reply=HandledFound)
 
 HELD = 65_535
 """Requests that all processes together hold, with a slot or waiting for one; each holds as many as its settings say."""
@@ -229,8 +232,11 @@ PLATFORM = Topology(
         READ_BASES,
         READ_DOCUMENTS,
         BUS_REBUILT,
+        OPERATOR_ACTED,
+        FIND_HANDLED,
     ),
     rebuilt=BUS_REBUILT,
+    collected_by="api",
     consumers=(
         Consumer(
             "inference",
@@ -242,6 +248,7 @@ PLATFORM = Topology(
             has_on_dead=True,
             isolate_after=3,
             quarantine_concurrency=8,
+            has_inbox=False,
         ),
         Consumer("inference", "cancel_generation", CANCEL_GENERATION, max_attempts=300, backoff=PATIENT),
         Consumer("inference", "register_model", REGISTER_MODEL, concurrency=1, max_attempts=60),
@@ -267,6 +274,7 @@ PLATFORM = Topology(
             backoff=PATIENT,
         ),
         Consumer("api", "on_catalogue_changed", CATALOGUE_CHANGED, max_attempts=300, backoff=PATIENT),
+        Consumer("api", "on_operator_acted", OPERATOR_ACTED, max_attempts=300, backoff=PATIENT),
         Consumer(
             "inference",
             "embed_texts",
@@ -276,6 +284,7 @@ PLATFORM = Topology(
             runner=Runner.PLAIN,
             has_on_dead=True,
             isolate_after=3,
+            has_inbox=False,
         ),
         Consumer(
             "inference",
@@ -286,6 +295,7 @@ PLATFORM = Topology(
             runner=Runner.PLAIN,
             has_on_dead=True,
             isolate_after=3,
+            has_inbox=False,
         ),
         Consumer(
             "inference",
@@ -307,6 +317,7 @@ PLATFORM = Topology(
             has_on_dead=True,
             isolate_after=3,
             quarantine_concurrency=8,
+            has_inbox=False,
         ),
         Consumer("worker", "start_run", START_RUN, max_attempts=300, backoff=PATIENT),
         Consumer("worker", "cancel_run", CANCEL_RUN, max_attempts=300, backoff=PATIENT),

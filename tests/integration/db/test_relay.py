@@ -271,3 +271,20 @@ async def test_marks_of_two_days_are_all_made(database: Database) -> None:
         await connection.execute(text(move), {"ids": ids[:2]})
     assert await relay.publish_orphans() == 4
     assert await execute(database, UNPUBLISHED) == 0
+
+
+async def test_a_paused_relay_leaves_its_rows_to_another(database: Database, trial_url: str) -> None:
+    """Neither what it commits nor what it finds; the other process, on another bus say, publishes all of it once."""
+    former, other = MemoryBus(), MemoryBus()
+    paused = relay_of(database, former)
+    await paused.start()
+    paused.pause()
+    ids = await write(database, 3)
+    await execute(database, AGE)
+    await asyncio.sleep(1)
+    assert former.sent == []
+    relay = relay_of(Database(trial_url, "trial", database.topology), other)
+    assert await relay.publish_orphans() == 3
+    assert sorted(other.sent) == sorted(ids)
+    await paused.stop()
+    await relay.database.close()

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from penstock_common.contracts.keys import KeyCreated
+from penstock_common.contracts.keys import KeyCreated, KeyRevoked
 from penstock_common.db import replay
 from penstock_common.db.relay import Relay
 from penstock_common.db.replay import Replay
 from penstock_common.db.transaction import Database
 from penstock_common.ids import uuid7
-from penstock_common.messaging.connect import apply_topology, connect_bus
+from penstock_common.messaging.connect import apply_topology, connect_bus, make_inspector
 from penstock_common.messaging.ports import Bus
 from penstock_common.messaging.router import Router
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.messaging.topology import DEAD_LETTERS, QUARANTINE, Consumer, Runner, Topology
-from penstock_common.topology import API_EVENTS, BUS_REBUILT, KEY_CREATED, UPKEEP
+from penstock_common.topology import API_EVENTS, BUS_REBUILT, KEY_CREATED, KEY_REVOKED, UPKEEP
 from tests.support.bus import MemoryBus
 from tests.support.emptied import delete_everything
 
@@ -28,7 +28,10 @@ pytestmark = pytest.mark.integration
 
 ON_KEY_CREATED = Consumer("trial", "on_key_created", KEY_CREATED, runner=Runner.PLAIN)
 TRIAL = Topology(
-    (API_EVENTS, UPKEEP, QUARANTINE, DEAD_LETTERS), (KEY_CREATED, BUS_REBUILT), (ON_KEY_CREATED,), BUS_REBUILT
+    (API_EVENTS, UPKEEP, QUARANTINE, DEAD_LETTERS),
+    (KEY_CREATED, KEY_REVOKED, BUS_REBUILT),
+    (ON_KEY_CREATED,),
+    BUS_REBUILT,
 )
 router = Router("trial")
 
@@ -184,3 +187,25 @@ async def test_what_is_said_on_the_new_bus_is_not_said_again(database: Database)
     await until_all(database, UNPUBLISHED, set())
     await relay.stop()
     assert await again.publish_again(newest) == len(lost)
+
+
+async def test_a_bus_laid_out_for_a_move_makes_nobody_repeat_anything(database: Database, bus_url: str) -> None:
+    """Nothing was lost: the job that makes everything is told to say nothing."""
+    assert await apply_topology(bus_url, TRIAL, tell=False)
+    state = await make_inspector(bus_url).look(TRIAL)
+    assert {lane.waiting for lane in state.lanes.values()} == {0}
+    assert await apply_topology(bus_url, TRIAL) == []
+    assert {lane.waiting for lane in (await make_inspector(bus_url).look(TRIAL)).lanes.values()} == {0}
+
+
+async def test_what_nobody_consumes_is_not_repeated(database: Database) -> None:
+    """It had nobody to miss it."""
+    bus: Any = MemoryBus()
+    relay = Relay(database, bus, "trial")
+    await relay.start()
+    async with database.transaction() as tx:
+        tx.publish(KeyRevoked(key_id=uuid7(), tenant=uuid7(), version=1))
+    await until_all(database, UNPUBLISHED, set())
+    await relay.stop()
+    again = Replay(database, bus, "trial")
+    assert await again.publish_again(await again.newest()) == 0

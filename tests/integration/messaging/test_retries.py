@@ -18,7 +18,7 @@ UNREADABLE = [b'{"nonsense', b'{"do": 3}', b"\xff\xfe", b"", b"[" * 10_000]
 @EVERY
 async def test_unavailable_is_retried_with_growing_pauses_then_buried_with_its_story(rig: Rig, lane: Consumer) -> None:
     """Three attempts, growing pauses with jitter; then headers, history and the body byte for byte."""
-    await rig.start()
+    process = await rig.start()
     body = b'{ "id":"u1",  "do":"unavailable", "unknown": [1] }'
     id_ = await rig.send(lane.topic, body=body)
     [letter] = await rig.letters(lane, within=15)
@@ -29,6 +29,10 @@ async def test_unavailable_is_retried_with_growing_pauses_then_buried_with_its_s
     assert "BusUnavailable: no stock today" in letter.reason
     assert 0 < (letter.last_failed_at - letter.first_failed_at).total_seconds() < 10
     assert letter.headers["ce-type"] == f"penstock.{lane.topic.subject}"
+    told = [(attempt.number, attempt.process.rpartition(":")[2], attempt.code) for attempt in letter.story]
+    assert told == [(n, str(process.pid), "common.bus_unavailable") for n in (1, 2, 3)]
+    assert letter.code == "common.bus_unavailable"
+    assert [attempt.at for attempt in letter.story] == sorted(attempt.at for attempt in letter.story)
 
 
 @EVERY

@@ -1,5 +1,7 @@
 """The platform's own table keeps the rules that delivery relies on."""
 
+from dataclasses import replace
+
 import pytest
 
 from penstock_common.contracts.generation import CancelGeneration
@@ -73,10 +75,21 @@ def test_dead_lane_is_on_the_dead_letters_and_in_order() -> None:
 
 
 def test_every_lane_is_listed_once() -> None:
-    """What the topology job creates: rows, quarantines, dead lanes for those that asked, one a service for upkeep."""
+    """Rows, quarantines, dead lanes for those that asked, one a service for upkeep, one of all dead letters."""
     names = [lane.name for lane in PLATFORM.lanes]
     told = sum(consumer.has_on_dead for consumer in PLATFORM.consumers)
-    assert len(names) == len(set(names)) == 2 * len(PLATFORM.consumers) + told + len(PLATFORM.upkeep)
+    assert len(names) == len(set(names)) == 2 * len(PLATFORM.consumers) + told + len(PLATFORM.upkeep) + 1
+
+
+def test_the_collector_gathers_the_dead_letters_of_every_row() -> None:
+    """Those of upkeep too; it never gives one up within the time that the bus keeps them, and is nobody's own lane."""
+    lane = PLATFORM.collector
+    assert lane
+    assert set(lane.gathered) == {row.dead_letters for row in PLATFORM.rows}
+    assert (lane.topic.stream, lane.is_dead_lane, lane.is_main) == (DEAD_LETTERS.name, True, False)
+    assert lane.quarantine is lane.dead_lane is None
+    assert lane.max_attempts * lane.backoff[-1] / 2 > 28 * 86_400
+    assert replace(PLATFORM, collected_by="").collector is None
 
 
 def test_unknown_handler_and_contract_are_named() -> None:

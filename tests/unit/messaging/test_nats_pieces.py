@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.attempts import attempted
 from penstock_common.messaging.connect import make_bus, make_topology_job
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.nats import story
@@ -78,16 +79,28 @@ def test_the_story_goes_on_through_quarantine() -> None:
     origin = Origin("TEST", LANE.name, 42, 3)
     message = delivered(1)
     message.headers = {**message.headers, "nats-msg-id": "1", "dlq-attempts": "99"}
-    moved = story.suspect(message, LANE, origin, story.Told(2, "no answer", "2026-01-01T00:00:00+00:00"))
+    told = (attempted(2, "a.code", "why", ""),)
+    moved = story.suspect(message, LANE, origin, story.Told(2, "no answer", "2026-01-01T00:00:00+00:00", told))
     message.headers = moved.headers
     lane = LANE.quarantine
     assert lane
-    dead = story.dead(message, lane, Origin("QUARANTINE", lane.name, 5, 1), story.Told(1, "end", "2026-01-02"))
+    end = (attempted(1, "b.code", "end", ""),)
+    dead = story.dead(message, lane, Origin("QUARANTINE", lane.name, 5, 1), story.Told(1, "end", "2026-01-02", end))
     letter = DeadLetter.parse(dead.headers, dead.body)
     assert (letter.attempts, letter.sequence, letter.subject) == (3, "TEST:42", message.subject)
     assert (letter.first_failed_at.isoformat(), letter.reason) == ("2026-01-01T00:00:00+00:00", "end")
-    assert dead.message_id == "dlq.test-on-counted:TEST:42"
+    assert [(attempt.number, attempt.code) for attempt in letter.story] == [(2, "a.code"), (3, "b.code")]
+    assert dead.message_id == f"dlq.test-on-counted:TEST:42:{message.message_id}"
     assert "nats-msg-id" not in dead.headers
+
+
+def test_what_takes_the_place_of_a_lost_message_is_another_one() -> None:
+    """A damaged stream counts on from where it still is: JetStream must not take one move for the repeat of another."""
+    origin, told = Origin("TEST", LANE.name, 42, 3), story.Told(2, "why", "2026-01-01T00:00:00+00:00")
+    first, second = delivered(1), delivered(2)
+    for move in (story.dead, story.suspect):
+        ids = [move(message, LANE, origin, told).message_id for message in (first, first, second)]
+        assert ids[0] == ids[1] != ids[2]
 
 
 async def test_after_a_freeze_the_pulse_dates_back_to_its_beginning() -> None:

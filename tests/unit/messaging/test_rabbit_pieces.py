@@ -10,6 +10,7 @@ from pamqp import commands as spec
 from pamqp.header import ContentHeader
 
 from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.attempts import attempted
 from penstock_common.messaging.connect import make_bus
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.messaging.rabbit import letters, pulse
@@ -102,6 +103,15 @@ def test_a_suspect_begins_anew_with_its_story() -> None:
     assert (message.headers["dlq-attempts"], message.headers["dlq-earlier"]) == ("0", "2")
 
 
+def test_attempts_after_a_move_count_on_in_the_story() -> None:
+    """They count from 1 again on the lane of suspects, but not for who reads of it."""
+    before = letters.story({}, "s.v1", 1, "why", attempted(1, "a.code", "why", ""))
+    after = letters.story({**before, letters.EARLIER: "2"}, "s.v1", 1, "end", attempted(1, "b.code", "end", ""))
+    letter = DeadLetter.parse(after, b"")
+    assert [(attempt.number, attempt.code) for attempt in letter.story] == [(1, "a.code"), (3, "b.code")]
+    assert DeadLetter.parse(letters.story(after, "s.v1", 2, "x"), b"").story == letter.story
+
+
 def test_a_message_that_only_waited_is_no_letter() -> None:
     """Retry levels leave their trace in `x-death` too."""
     waited = {"x-death": [death("retry.200", "expired", LANE.name)]}
@@ -123,9 +133,10 @@ def test_content_type_travels_as_a_property() -> None:
 def test_every_lane_has_a_queue_and_every_delay_a_level() -> None:
     """Each consumer's dead letters too; quorum and refusing, all of them."""
     queues = {thing.name: thing for thing in declared(PLATFORM) if isinstance(thing, Queue)}
-    wanted = {lane.name for lane in PLATFORM.lanes} | {c.dead_letters for c in PLATFORM.consumers}
+    wanted = {queue for lane in PLATFORM.lanes for queue in lane.queues} | {c.dead_letters for c in PLATFORM.consumers}
     wanted |= {f"retry.{round(delay * 1000)}" for delay in PLATFORM.retry_delays}
     assert wanted <= queues.keys()
+    assert "api-collect-dead-letters" not in queues
     assert all(queue.arguments["x-overflow"] == "reject-publish" for queue in queues.values())
 
 

@@ -24,7 +24,7 @@ class Job:
     looks: int = 0
     connections: list["asyncio.Future[None]"] = field(default_factory=list)
 
-    async def apply(self, topology: Topology) -> list[str]:
+    async def apply(self, topology: Topology, *, tell: bool = True) -> list[str]:
         """Say what was made."""
         self.applied += 1
         if self.refuses:

@@ -59,7 +59,7 @@ class Relay:
         self._unhurried = {topic.subject for topic in database.topology.topics if topic.is_unhurried}
         self._queue: deque[OutboxRow] = deque(maxlen=BACKLOG)
         self._published: list[Key] = []
-        self._nudge, self._stopping = asyncio.Event(), False
+        self._nudge, self._stopping, self._paused = asyncio.Event(), False, False
         self._later: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -81,11 +81,18 @@ class Relay:
         with contextlib.suppress(PenstockError):
             await self._mark()
 
+    def pause(self) -> None:
+        """From now on leave the outbox to other processes of the service; what is on its way already arrives."""
+        self._paused = True
+        self._queue.clear()
+
     def offer(self, rows: Sequence[OutboxRow]) -> None:
         """Take rows just committed; in their order they leave at once, or soon where all of them are unhurried.
 
         What does not fit is found by polling.
         """
+        if self._paused:
+            return
         self._queue.extend(rows)
         if len(self._queue) >= BATCH or any(row.outgoing.subject not in self._unhurried for row in rows):
             self._nudge.set()
@@ -141,7 +148,7 @@ class Relay:
     async def _poll_loop(self) -> None:
         while True:
             try:
-                found = await self.publish_orphans() if self.bus.connected else 0
+                found = await self.publish_orphans() if self.bus.connected and not self._paused else 0
             except PenstockError:
                 found = 0
             except Exception:

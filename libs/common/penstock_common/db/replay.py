@@ -26,7 +26,7 @@ GRACE = 2.0  # seconds
 NEWEST = "select day, id from {schema}.outbox order by day desc, id desc limit 1"
 PAGE = f"""
 select day, id, subject, stream, message_id, headers, body from {{schema}}.outbox
-where published_at is not null and day >= :oldest and (day, id) <= (:day, :id)
+where published_at is not null and subject = any(:subjects) and day >= :oldest and (day, id) <= (:day, :id)
 order by day desc, id desc limit {BATCH + 1}
 """
 
@@ -34,13 +34,14 @@ order by day desc, id desc limit {BATCH + 1}
 class Replay:
     """Receives the word that the bus was rebuilt, in one process of the service, and publishes the outbox again.
 
-    Every consumer knows what it handled before by its inbox. Commands of interactive requests, queries and broadcasts
-    are in no outbox: whoever waits for their answer asks again.
+    Every consumer knows what it handled before by its inbox; a topic without consumers had nothing to lose. Commands of
+    interactive requests, queries and broadcasts are in no outbox: whoever waits for their answer asks again.
     """
 
     def __init__(self, database: Database, bus: Bus, service: str) -> None:
         self._database, self._bus, self._lane = database, bus, database.topology.upkeep.get(service)
         self._newest, self._page = (text(sql.format(schema=database.schema)) for sql in (NEWEST, PAGE))
+        self._subjects = sorted({consumer.topic.subject for consumer in database.topology.consumers})
         self._delivery = Delivery(bus.settler)
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +72,8 @@ class Replay:
         """
         count, cursor = 0, newest
         while cursor:
-            rows = await self._rows({"day": cursor.day, "id": cursor.id, "oldest": newest.day - HORIZON})
+            place = {"day": cursor.day, "id": cursor.id, "oldest": newest.day - HORIZON}
+            rows = await self._rows(place | {"subjects": self._subjects})
             await asyncio.gather(*(self._bus.publish(outgoing_of(row)) for row in rows[:BATCH]))
             count += len(rows[:BATCH])
             cursor = rows[BATCH] if len(rows) > BATCH else None

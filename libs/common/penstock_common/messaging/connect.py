@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.inspection import Inspector
@@ -14,6 +14,8 @@ from penstock_common.topology import PLATFORM
 
 NATS = ("nats", "tls")
 RABBITMQ = ("amqp", "amqps")
+REPLICAS = ("1", "3", "5")
+"""Copies of a stream that a majority can be told of."""
 PATIENCE = 30.0  # seconds
 PAUSE = 0.25
 
@@ -30,11 +32,14 @@ def make_bus(url: str, name: str) -> Bus:
 
 
 def make_topology_job(url: str) -> TopologyJob:
-    """The topology job of the bus behind a URL. Raises ValueError."""
+    """The topology job of the bus behind a URL; `?replicas=3` has a NATS cluster keep each stream so often.
+
+    Raises ValueError.
+    """
     if _scheme(url) in NATS:
         from penstock_common.messaging.nats.topology import NatsTopology  # noqa: PLC0415
 
-        return NatsTopology(url)
+        return NatsTopology(url, _replicas(url))
     from penstock_common.messaging.rabbit.topology import RabbitTopology  # noqa: PLC0415
 
     return RabbitTopology(url)
@@ -64,9 +69,12 @@ async def connect_bus(url: str, name: str, patience: float = PATIENCE) -> Bus:
             await asyncio.sleep(PAUSE)
 
 
-async def apply_topology(url: str, topology: Topology = PLATFORM) -> list[str]:
-    """Make the bus match the topology; one line per thing created or changed. Raises TopologyRefused."""
-    return await make_topology_job(url).apply(topology)
+async def apply_topology(url: str, topology: Topology = PLATFORM, *, tell: bool = True) -> list[str]:
+    """Make the bus match the topology; one line per thing created or changed. Raises TopologyRefused.
+
+    With `tell` the services publish their outboxes again where something was made anew.
+    """
+    return await make_topology_job(url).apply(topology, tell=tell)
 
 
 async def keep_topology(
@@ -79,6 +87,14 @@ async def keep_topology(
 async def diff_topology(url: str, topology: Topology = PLATFORM) -> list[str]:
     """What `apply_topology` would do, without doing it."""
     return await make_topology_job(url).diff(topology)
+
+
+def _replicas(url: str) -> int:
+    """The copies of each stream that a bus URL asks for, 1 where it says nothing. Raises ValueError."""
+    said = parse_qs(urlsplit(url).query).get("replicas", ["1"])[-1]
+    if said not in REPLICAS:
+        raise ValueError(f"`replicas` of a bus URL is {', '.join(REPLICAS)}, not {said!r}")
+    return int(said)
 
 
 def _scheme(url: str) -> str:

@@ -12,10 +12,12 @@ from prometheus_client import Counter
 
 from penstock_common.errors import PenstockError
 from penstock_common.messaging import metrics
+from penstock_common.messaging.attempts import NO_ANSWER, attempted
 from penstock_common.messaging.deadletter import describe
-from penstock_common.messaging.envelope import CONTEXT, Context
+from penstock_common.messaging.envelope import CONTEXT, TRACEPARENT, Context
 from penstock_common.messaging.inflight import Inflight
 from penstock_common.messaging.ports import Incoming, Settler
+from penstock_common.messaging.replayed import apart
 from penstock_common.messaging.topology import Consumer
 from penstock_common.tracing.messages import processing
 
@@ -86,8 +88,9 @@ class Delivery:
         """Handle messages together; if that fails, one by one, so that a poison message costs only itself."""
         task = self.inflight.begin(messages)
         try:
-            for message in await self._together(call, messages, lane):
-                await self._run_opened(call, message, lane)
+            for alike in apart(messages):
+                for message in await self._together(call, alike, lane):
+                    await self._run_opened(call, message, lane)
         except asyncio.CancelledError:
             await self.hand_back(*messages)
             raise
@@ -124,7 +127,9 @@ class Delivery:
             await self.settler.quarantine(message, lane, message.attempt - 1)
             return False
         if message.attempt > lane.max_attempts:
-            await self._bury(message, lane, message.attempt - 1, "attempts exhausted: no answer from the last one")
+            reason = "attempts exhausted: no answer from the last one"
+            message.failure = attempted(message.attempt - 1, NO_ANSWER, reason, message.headers.get(TRACEPARENT, ""))
+            await self._bury(message, lane, message.attempt - 1, reason)
             return False
         return True
 
@@ -158,6 +163,8 @@ class Delivery:
         if isinstance(error, HandBack):
             await self.settler.hand_back(message, error.delay)
             return
+        span = message.traceparent or message.headers.get(TRACEPARENT, "")
+        message.failure = attempted(attempt, code_of(error), reason, span)
         if is_refusal(error) or attempt >= lane.max_attempts:
             await self._bury(message, lane, attempt, reason)
             return
@@ -207,6 +214,11 @@ async def _persistently(call: Callable[[Any], Awaitable[None]], given: Any) -> N
             await asyncio.sleep(random.uniform(0, 0.01 * 2**repeat))  # noqa: S311 (jitter)
         else:
             return
+
+
+def code_of(error: BaseException) -> str:
+    """What names the error for programs: its public code, or its type."""
+    return error.code if isinstance(error, PenstockError) else type(error).__name__
 
 
 def is_refusal(error: BaseException) -> bool:

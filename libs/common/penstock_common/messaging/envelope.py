@@ -17,6 +17,13 @@ TENANT = "penstock-tenant"
 CORRELATION = "penstock-correlation"
 CAUSATION = "penstock-causation"
 TRACEPARENT = "traceparent"
+ORIGINAL = "penstock-subject"
+"""The topic's subject, on a message that is addressed to one consumer."""
+REPLAY = "penstock-replay"
+"""The act by which a message is said again."""
+EFFECTS = "penstock-effects"
+"""`allow` where a replayed message may have effects outside of the platform once more."""
+ALLOW = "allow"
 MESSAGE_ID = "ce-id"
 CONTENT_TYPE = "content-type"
 WIRES = {wire.value: wire for wire in Wire}
@@ -30,6 +37,13 @@ class Context:
     correlation: str = ""
     causation: str = ""
     traceparent: str = ""
+    replay: str = ""
+    effects: str = ""
+
+    @property
+    def effects_allowed(self) -> bool:
+        """Whether what follows may reach outside of the platform: not where it only happens again."""
+        return not self.replay or self.effects == ALLOW
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Context":
@@ -39,6 +53,8 @@ class Context:
             correlation=headers.get(CORRELATION, ""),
             causation=headers.get(MESSAGE_ID, ""),
             traceparent=headers.get(TRACEPARENT, ""),
+            replay=headers.get(REPLAY, ""),
+            effects=headers.get(EFFECTS, ""),
         )
 
 
@@ -73,14 +89,16 @@ def envelop(
         CORRELATION: cause.correlation or headers["ce-subject"],
         CAUSATION: cause.causation,
         TRACEPARENT: cause.traceparent,
+        REPLAY: cause.replay,
+        EFFECTS: cause.effects,
     }
     headers |= {name: value for name, value in optional.items() if value}
     return Outgoing(topic.subject, topic.stream, id_, headers, encode(message, topic.wire))
 
 
 def subject_of(message: Contract) -> str:
-    """The id of what a message is about: its request, key or model."""
-    for name in ("request_id", "key_id", "name"):
+    """The id of what a message is about: its request, run or document, else its schedule, key or model."""
+    for name in ("request_id", "run_id", "document_id", "schedule_id", "key_id", "name"):
         if (value := getattr(message, name, None)) is not None:
             return str(value).encode("ascii", "backslashreplace").decode()
     return type(message).__name__

@@ -51,6 +51,8 @@ class BusState:
     """Messages by consumer; only where there are some."""
     missing: tuple[str, ...] = ()
     """Lanes that the server does not have."""
+    delayed: int = 0
+    """Messages that wait for their next attempt outside of any lane; on NATS they are unfinished ones of their lane."""
 
 
 class Inspector(Protocol):

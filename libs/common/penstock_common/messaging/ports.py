@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock_common.contracts.base import Contract
 from penstock_common.errors import PenstockError
+from penstock_common.messaging.attempts import Attempt
 from penstock_common.messaging.topology import Consumer, Topic, Topology
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Incoming:
     settled: bool = field(default=False)
     traceparent: str = ""
     """The span that handles it; empty where none is made."""
+    failure: Attempt | None = None
+    """How the attempt ended, once it has failed."""
     held_until: float = math.inf
     """CLOCK_BOOTTIME seconds until which no other process can have been given it; each `extend` moves it on."""
 
@@ -195,8 +198,11 @@ class Bus(Protocol):
 class TopologyJob(Protocol):
     """Creates and compares what the topology declares. The only code that may."""
 
-    async def apply(self, topology: Topology) -> list[str]:
-        """Make the bus match; returns one line per thing created or changed."""
+    async def apply(self, topology: Topology, *, tell: bool = True) -> list[str]:
+        """Make the bus match; returns one line per thing created or changed.
+
+        With `tell` the services hear that what they said may be lost, where something was made anew.
+        """
 
     async def diff(self, topology: Topology) -> list[str]:
         """What `apply` would do, without doing it."""

@@ -9,6 +9,11 @@ from penstock_common.contracts.base import Contract, Wire
 
 ACK_WAIT = 4.0  # seconds
 ROOM = 20  # deliveries
+ENDLESS = 1_000_000  # attempts: two months of the longest delays
+BURIED = "dlq."
+"""What the subject of a dead letter begins with."""
+ONLY = "only."
+"""What the subject of a message begins with that is for one consumer alone."""
 
 
 class Kind(StrEnum):
@@ -85,8 +90,12 @@ class Consumer:
     isolate_after: int = 2
     """Deaths of the process, without a word, before a message is moved to the quarantine lane."""
     quarantine_concurrency: int = 1
+    has_inbox: bool = True
+    """False where not the inbox but a record of the service's own tells what was handled."""
     base: str = ""
     """On a derived lane (quarantine, dead): the consumer it belongs to."""
+    gathered: tuple[str, ...] = ()
+    """On the lane that collects dead letters: where those of each consumer lie."""
     name: str = field(init=False, repr=False, compare=False)
     """Durable, queue and inbox name: `<service>-<handler>`; NATS forbids dots."""
 
@@ -99,14 +108,24 @@ class Consumer:
         return self.base or self.name
 
     @property
+    def address(self) -> str:
+        """The subject that this lane alone takes, besides its topic's; derived lanes have none of their own."""
+        return f"{ONLY}{self.name}"
+
+    @property
     def dead_letters(self) -> str:
         """Where messages end that could not be handled."""
-        return f"dlq.{self.base or self.name}"
+        return f"{BURIED}{self.base or self.name}"
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """RabbitMQ's queues that it receives."""
+        return self.gathered or (self.name,)
 
     @property
     def is_main(self) -> bool:
-        """False on lanes derived from another consumer."""
-        return not self.base
+        """False on lanes derived from another consumer, or from all."""
+        return not (self.base or self.gathered)
 
     @property
     def is_dead_lane(self) -> bool:
@@ -187,6 +206,8 @@ class Topology:
     consumers: tuple[Consumer, ...]
     rebuilt: Topic | None = None
     """The event by which the topology job tells every service that the bus lost what it kept."""
+    collected_by: str = ""
+    """The service that gathers every consumer's dead letters; empty where they stay on the bus."""
     _by_contract: dict[type[Contract], Topic] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -201,6 +222,14 @@ class Topology:
     def topic(self, contract: type[Contract]) -> Topic:
         """The topic that carries a contract. Raises KeyError."""
         return self._by_contract[contract]
+
+    def of_subject(self, subject: str) -> Topic | None:
+        """The topic of a subject, if there is one."""
+        return next((topic for topic in self.topics if topic.subject == subject), None)
+
+    def row(self, name: str) -> Consumer | None:
+        """The consumer of this name, if there is one; lanes derived from others have names of their own."""
+        return next((row for row in self.rows if row.name == name), None)
 
     def consumer(self, service: str, handler: str) -> Consumer:
         """The row of one handler. Raises KeyError for a handler that was not declared."""
@@ -227,6 +256,25 @@ class Topology:
             yield consumer
             yield from filter(None, (consumer.quarantine, consumer.dead_lane))
         yield from self.upkeep.values()
+        if self.collector:
+            yield self.collector
+
+    @cached_property
+    def collector(self) -> Consumer | None:
+        """The lane of all dead letters; giving one up would lose it, so that there is no last attempt."""
+        if not self.collected_by:
+            return None
+        return Consumer(
+            self.collected_by,
+            "collect_dead_letters",
+            Topic(f"{BURIED}>", Contract, "platform", stream=DEAD_LETTERS.name),
+            concurrency=1,
+            max_attempts=ENDLESS,
+            backoff=(0.5, 1.0, 5.0),
+            runner=Runner.PLAIN,
+            ordered=True,
+            gathered=tuple(row.dead_letters for row in self.rows),
+        )
 
     @cached_property
     def rows(self) -> tuple[Consumer, ...]:

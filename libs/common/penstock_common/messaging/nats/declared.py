@@ -52,8 +52,10 @@ def _in_order(topology: Topology) -> list[Stream]:
 
 
 def _subjects(stream: Stream, topology: Topology) -> list[str]:
+    if stream.name in PREFIXES:
+        return [PREFIXES[stream.name]]
     topics = [topic.subject for topic in topology.topics if topic.stream == stream.name]
-    return [PREFIXES[stream.name]] if stream.name in PREFIXES else topics
+    return [*topics, *(row.address for row in topology.rows if row.topic.stream == stream.name)]
 
 
 def _stream(stream: Stream, subjects: list[str]) -> Declared:
@@ -80,9 +82,12 @@ def _notes() -> Declared:
 def _consumer(lane: Consumer) -> Declared:
     settings = {
         "ack_policy": api.AckPolicy.EXPLICIT,
-        "filter_subject": lane.topic.subject,
         "ack_wait": lane.ack_wait,
         "max_deliver": lane.server_limit,
         "max_ack_pending": lane.max_in_flight,
     }
+    if lane.is_main:
+        settings["filter_subjects"] = [lane.topic.subject, lane.address]
+    else:
+        settings["filter_subject"] = lane.topic.subject
     return Declared(lane.topic.stream, lane.name, settings)

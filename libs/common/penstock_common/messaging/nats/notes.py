@@ -7,6 +7,7 @@ from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
 from penstock_common.errors import BusUnavailable
+from penstock_common.messaging.attempts import Attempt, continued
 from penstock_common.messaging.nats.connection import Connection
 from penstock_common.messaging.nats.failures import unavailable
 from penstock_common.messaging.nats.origin import Origin
@@ -21,6 +22,7 @@ class Note(msgspec.Struct, frozen=True):
     told: int = 0
     handed: int = 0
     reason: str = ""
+    story: tuple[Attempt, ...] = ()
 
 
 DECODER = msgspec.json.Decoder(Note)
@@ -43,10 +45,13 @@ class Notes:
             except KeyNotFoundError:
                 return None
 
-    async def add(self, origin: Origin, *, told: int = 0, handed: int = 0, reason: str = "") -> Note:
+    async def add(
+        self, origin: Origin, *, told: int = 0, handed: int = 0, reason: str = "", failure: Attempt | None = None
+    ) -> Note:
         """Count one more delivery; the time of the first is kept."""
         old = await self.read(origin) or Note(datetime.now(UTC).isoformat())
-        note = Note(old.first, old.told + told, old.handed + handed, reason or old.reason)
+        story = tuple(continued(old.story, failure))
+        note = Note(old.first, old.told + told, old.handed + handed, reason or old.reason, story)
         with unavailable():
             await (await self._kv()).put(f"{origin.consumer}.{origin.sequence}", msgspec.json.encode(note))
         return note

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from penstock_common.messaging import deadletter
-from penstock_common.messaging.envelope import MESSAGE_ID
+from penstock_common.messaging.envelope import MESSAGE_ID, ORIGINAL
 from penstock_common.messaging.nats.client import Raw
 from penstock_common.messaging.nats.protocol import headers_of
 from penstock_common.messaging.ports import Incoming
@@ -34,7 +34,8 @@ def incoming(raw: Raw, held_until: float) -> Incoming:
     headers = headers_of(raw.head)
     id_ = headers.get(MESSAGE_ID) or headers.get("nats-msg-id") or str(origin_of(raw.reply))
     again = _tokens(raw.reply)[2] != "1" or deadletter.ATTEMPTS in headers
-    return Incoming(raw.subject, id_, headers, raw.body, raw.reply, redelivered=again, held_until=held_until)
+    subject = headers.get(ORIGINAL, raw.subject)
+    return Incoming(subject, id_, headers, raw.body, raw.reply, redelivered=again, held_until=held_until)
 
 
 def _tokens(reply: str) -> list[str]:

@@ -8,6 +8,7 @@ import structlog
 from nats.js.errors import NotFoundError
 
 from penstock_common.errors import BusUnavailable, PenstockError
+from penstock_common.messaging.envelope import ORIGINAL
 from penstock_common.messaging.nats import story
 from penstock_common.messaging.nats.client import Raw
 from penstock_common.messaging.nats.connection import Connection
@@ -85,7 +86,7 @@ class PoisonWatch:
             return
         note = await self._notes.add(origin)
         attempts = advisory.deliveries - note.handed
-        told = story.Told(attempts, note.reason or "no answer: the process died or froze", note.first)
+        told = story.Told(attempts, note.reason or "no answer: the process died or froze", note.first, note.story)
         if attempts < lane.max_attempts and (lane.quarantine or lane.base):  # handed back again and again
             moved = story.suspect(message, lane, origin, told)
         else:
@@ -100,4 +101,6 @@ class PoisonWatch:
             except NotFoundError:
                 return None
         headers = {name.lower(): value for name, value in (raw.headers or {}).items()}
-        return Incoming(raw.subject or "", headers.get("ce-id", str(origin)), headers, raw.data or b"", raw)
+        return Incoming(
+            headers.get(ORIGINAL, raw.subject or ""), headers.get("ce-id", str(origin)), headers, raw.data or b"", raw
+        )

@@ -56,7 +56,7 @@ class NatsSettler:
 
     async def retry(self, message: Incoming, lane: Consumer, delay: float, reason: str) -> None:
         """Deliver again after `delay` seconds; the attempt counts."""
-        await self._notes.add(origin_of(message.raw), told=1, reason=reason)
+        await self._notes.add(origin_of(message.raw), told=1, reason=reason, failure=message.failure)
         self._nak(message, delay)
 
     async def hand_back(self, message: Incoming, delay: float = 0.0) -> None:
@@ -71,15 +71,15 @@ class NatsSettler:
         """Move to the quarantine lane, confirmed, then ack."""
         origin = origin_of(message.raw)
         note = await self._notes.add(origin)
-        told = story.Told(attempts, note.reason, note.first)
+        told = story.Told(attempts, note.reason, note.first, note.story)
         await self._move(story.suspect(message, lane, origin, told))
         self._end([message], b"+ACK")
 
     async def bury(self, message: Incoming, lane: Consumer, attempts: int, reason: str) -> None:
         """Move to the dead letters, confirmed and once, then ack."""
         origin = origin_of(message.raw)
-        note = await self._notes.add(origin, reason=reason)
-        await self._move(story.dead(message, lane, origin, story.Told(attempts, reason, note.first)))
+        note = await self._notes.add(origin, reason=reason, failure=message.failure)
+        await self._move(story.dead(message, lane, origin, story.Told(attempts, reason, note.first, note.story)))
         self._end([message], b"+ACK")
 
     async def _move(self, message: Outgoing) -> None:

@@ -18,7 +18,7 @@ from penstock_common.errors import BusUnavailable, TopologyRefused
 from penstock_common.messaging.nats.declared import Declared, declared
 from penstock_common.messaging.ports import Look
 from penstock_common.messaging.rebuilding import announcement
-from penstock_common.messaging.topology import ACK_WAIT, Topology
+from penstock_common.messaging.topology import ACK_WAIT, Topic, Topology
 
 ALREADY_MADE = 10058  # JetStream's code for a stream that somebody else made meanwhile
 LOOK_SECONDS = 2.0
@@ -65,14 +65,14 @@ class NatsTopology:
     def __init__(self, url: str, replicas: int = 1) -> None:
         self._url, self._replicas = url, replicas
 
-    async def apply(self, topology: Topology) -> list[str]:
+    async def apply(self, topology: Topology, *, tell: bool = True) -> list[str]:
         """Make the server match, deleting nothing. Raises TopologyRefused before anything is changed."""
         async with self._client() as client:
             js = client.jetstream(timeout=10)
             changes = await self._changes(js, topology)
             if losing := [str(change) for change in changes if change.loses]:
                 raise TopologyRefused(f"this would lose messages, do it by hand: {'; '.join(losing)}")
-            await _perform_all(js, topology, changes)
+            await _perform_all(js, topology.rebuilt if tell else None, changes)
             return [str(change) for change in changes]
 
     async def diff(self, topology: Topology) -> list[str]:
@@ -155,9 +155,8 @@ async def _has(client: Client, stream: str, consumers: set[str]) -> bool:
     return not found.error and consumers <= set(found.consumers)
 
 
-async def _perform_all(js: JetStreamContext, topology: Topology, changes: Sequence[Change]) -> None:
+async def _perform_all(js: JetStreamContext, told: Topic | None, changes: Sequence[Change]) -> None:
     """In order. What was lost is told before the rest is made: a job that dies here is told of again by the next."""
-    told = topology.rebuilt
     lost = any(change.makes_stream for change in changes)
     own = [change for change in changes if told and change.makes_stream and change.thing.stream == told.stream]
     for change in own:

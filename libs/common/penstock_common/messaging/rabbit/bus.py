@@ -16,11 +16,12 @@ from penstock_common.messaging.rabbit.pulse import Pulse
 from penstock_common.messaging.rabbit.settler import RabbitSettler
 from penstock_common.messaging.rabbit.topology import absent
 from penstock_common.messaging.tasks import in_tasks
-from penstock_common.messaging.topology import Consumer, Topic, Topology
+from penstock_common.messaging.topology import DEAD_LETTERS, ONLY, QUARANTINE, Consumer, Topic, Topology
 from penstock_common.tracing.messages import asking, sending
 
-COMMANDS = "cmd."
-"""A command needs its consumer's queue."""
+NEEDING = ("cmd.", ONLY)
+"""A command needs its consumer's queue, and so does what is for one consumer alone."""
+SET_APART = (DEAD_LETTERS.name, QUARANTINE.name)
 
 
 class RabbitBus:
@@ -70,9 +71,10 @@ class RabbitBus:
             return await self._publisher.publish_all(leaving, timeout)
 
     def _letter(self, message: Outgoing) -> Letter:
-        routed = message.subject.startswith(COMMANDS) or message.subject in self._consumed
+        routed = message.subject.startswith(NEEDING) or message.subject in self._consumed
         properties = wire.persistent(message.message_id, message.headers)
-        return Letter(wire.EVENTS, message.subject, message.body, properties, routed)
+        exchange = wire.DEAD if message.stream in SET_APART else wire.EVENTS
+        return Letter(exchange, message.subject, message.body, properties, routed or exchange == wire.DEAD)
 
     def send(self, process: str, key: str, body: bytes) -> None:
         """Best effort, in order, to a process's inbox. Raises BusUnavailable if surely lost, MessageTooLarge."""
@@ -113,7 +115,7 @@ class RabbitBus:
         """The names of lanes that don't exist on the server. Raises BusUnavailable."""
         async with unavailable(OPEN_TIMEOUT):
             connection = await self.link.ready()
-        return [lane.name for lane in lanes if await absent(connection, lane.name)]
+        return [lane.name for lane in lanes if any([await absent(connection, queue) for queue in lane.queues])]
 
     async def guard(self, topology: Topology) -> Subscription:
         """Nothing to do: RabbitMQ itself buries what ran out of deliveries."""

@@ -66,7 +66,8 @@ def declared(topology: Topology) -> Iterator[Declared]:
     for consumer in topology.rows:
         yield dead_letters(consumer)
     for lane in topology.lanes:
-        yield queue(lane, streams[lane.topic.stream])
+        if not lane.gathered:
+            yield queue(lane, streams[lane.topic.stream])
 
 
 def level(delay: float) -> Queue:
@@ -84,7 +85,7 @@ def level(delay: float) -> Queue:
 
 
 def dead_letters(consumer: Consumer) -> Queue:
-    """Where a consumer's dead letters stay until somebody decides."""
+    """Where a consumer's dead letters wait to be collected, or stay where nobody collects them."""
     arguments = QUORUM | {"x-delivery-limit": UNLIMITED, "x-max-length-bytes": DEAD_LETTERS.max_bytes}
     return Queue(consumer.dead_letters, arguments, ((DEAD, consumer.dead_letters),))
 
@@ -104,7 +105,9 @@ def queue(lane: Consumer, stream: Stream) -> Queue:
         "x-dead-letter-routing-key": lane.quarantine.topic.subject if lane.quarantine else lane.dead_letters,
         "x-dead-letter-strategy": "at-least-once",
     }
-    return Queue(lane.name, arguments, ((EVENTS if lane.is_main else DEAD, lane.topic.subject),))
+    if lane.is_main:
+        return Queue(lane.name, arguments, ((EVENTS, lane.topic.subject), (EVENTS, lane.address)))
+    return Queue(lane.name, arguments, ((DEAD, lane.topic.subject),))
 
 
 def delivery_limit(lane: Consumer) -> int:

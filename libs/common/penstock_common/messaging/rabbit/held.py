@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 import structlog
 from aiormq.channel import Channel
+from aiormq.exceptions import ConnectionInternalError
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.deadletter import describe
@@ -15,6 +17,9 @@ from penstock_common.messaging.rabbit.link import FAILURES, OPEN_TIMEOUT, PAUSE,
 log = structlog.get_logger()
 
 LONGEST_PAUSE = 1.0  # seconds; the server logs each refusal
+FELLED_PAUSE = 30.0  # seconds; the longest where each attempt fells the other channels of the connection
+SUSPICIOUS = 4  # attempts in a row that fell it: by then others have parted from the one that does
+DAMAGED = "RabbitMQ fails when this queue is opened: delete the queue, and it is made anew and filled from the outboxes"
 SETUP_TIMEOUT = 10.0  # seconds; a queue may be electing its leader, or a handler of this process may block it
 
 Setup = Callable[[Channel], Awaitable[None]]
@@ -101,13 +106,27 @@ class Held:
 
     async def _reopen(self) -> None:
         """Try until it works; say once why it does not."""
-        told, pause = False, PAUSE
+        told, pause, felled = False, PAUSE, 0
         while True:
             try:
                 return await self._open()
             except Exception as error:  # whatever it is, nobody else would set it up again
-                if self.link.connected and not told:
+                felled = felled + 1 if is_felling(error) else 0
+                if felled == SUSPICIOUS:
+                    log.error("bus.queue_damaged", channel=self.name, reason=describe(error), hint=DAMAGED)
+                elif self.link.connected and not told:
                     told = True
                     log.warning("bus.channel_refused", channel=self.name, reason=describe(error))
-                pause = min(2 * pause, LONGEST_PAUSE) if self.link.connected else PAUSE
-            await asyncio.sleep(pause)
+                if felled:
+                    pause = min(2 * pause, FELLED_PAUSE)
+                else:
+                    pause = min(2 * pause, LONGEST_PAUSE) if self.link.connected else PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (channels that fell together part)
+
+
+def is_felling(error: BaseException) -> bool:
+    """Whether the server answered a setup by closing the connection with all of its channels, for reasons of its own.
+
+    It does so for a queue whose log it can't open, as after a full disk, and knows of no more than the connection.
+    """
+    return isinstance(error.__cause__ or error, ConnectionInternalError)

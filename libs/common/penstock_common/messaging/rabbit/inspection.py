@@ -15,7 +15,9 @@ from yarl import URL
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.inspection import BusRefused, BusState, LaneState
 from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, unavailable
-from penstock_common.messaging.topology import Topology
+from penstock_common.messaging.rabbit.settler import LEVELS
+from penstock_common.messaging.rabbit.wire import level_name
+from penstock_common.messaging.topology import Consumer, Topology
 
 LOOK_SECONDS = 15.0
 REFUSALS = (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed)
@@ -30,12 +32,14 @@ class RabbitInspector:
     async def look(self, topology: Topology) -> BusState:
         """How it is now. Raises BusUnavailable, BusRefused."""
         async with self._connection() as connection, unavailable(LOOK_SECONDS):
-            lanes = {lane.name: await _state(connection, lane.name) for lane in topology.lanes}
+            lanes = {lane.name: await _lane(connection, lane) for lane in topology.lanes}
             graves = {c.name: await _state(connection, c.dead_letters) for c in topology.rows}
+            levels = [await _state(connection, level_name(delay)) for delay in {*LEVELS, *topology.retry_delays}]
         return BusState(
             lanes={name: state for name, state in lanes.items() if state},
             dead_letters={name: grave.waiting for name, grave in graves.items() if grave and grave.waiting},
             missing=tuple(name for name, state in lanes.items() if state is None),
+            delayed=sum(level.waiting for level in levels if level),
         )
 
     @asynccontextmanager
@@ -52,6 +56,15 @@ class RabbitInspector:
             yield connection
         finally:
             await connection.close()
+
+
+async def _lane(connection: aiormq.Connection, lane: Consumer) -> LaneState | None:
+    """Of all its queues together; None where one of them is missing."""
+    states = [await _state(connection, queue) for queue in lane.queues]
+    there = [state for state in states if state]
+    if len(there) < len(states):
+        return None
+    return LaneState(waiting=sum(s.waiting for s in there), receivers=min(s.receivers for s in there))
 
 
 async def _state(connection: aiormq.Connection, queue: str) -> LaneState | None:

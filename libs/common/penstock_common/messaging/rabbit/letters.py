@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, LAST, REASON, SUBJECT
+from penstock_common.messaging.attempts import Attempt, continued, read_story, written_story
+from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, LAST, REASON, STORY, SUBJECT, number_of
+from penstock_common.messaging.envelope import ORIGINAL
 from penstock_common.messaging.topology import Consumer
 
 Death = Mapping[str, Any]
@@ -18,10 +20,14 @@ EARLIER = "dlq-earlier"
 WAITED = "expired"  # the death of a message in a retry level: not a failure
 
 
-def story(headers: Mapping[str, str], subject: str, attempts: int, reason: str) -> dict[str, str]:
+def story(
+    headers: Mapping[str, str], subject: str, attempts: int, reason: str, failure: Attempt | None = None
+) -> dict[str, str]:
     """The headers of a message's next life, after a failed attempt."""
-    now = datetime.now(UTC).isoformat()
-    return {FIRST: now, SUBJECT: subject, **headers, ATTEMPTS: str(attempts), REASON: reason, LAST: now}
+    now, earlier = datetime.now(UTC).isoformat(), number_of(headers.get(EARLIER, ""))
+    whole = written_story(continued(read_story(headers.get(STORY, "")), failure, earlier))
+    begun = {FIRST: now, SUBJECT: subject, **headers}
+    return {**begun, ATTEMPTS: str(attempts), REASON: reason, LAST: now, STORY: whole}
 
 
 def complete(headers: dict[str, str], deaths: Sequence[Death], consumer: str) -> None:
@@ -50,7 +56,7 @@ def deaths_of(table: Mapping[str, Any]) -> Sequence[Death]:
 
 def _begin(headers: dict[str, str], deaths: Sequence[Death]) -> None:
     headers.setdefault(FIRST, when(deaths[-1]))
-    headers.setdefault(SUBJECT, str(deaths[-1]["routing-keys"][0]))
+    headers.setdefault(SUBJECT, headers.get(ORIGINAL) or str(deaths[-1]["routing-keys"][0]))
 
 
 def when(death: Death) -> str:

@@ -29,7 +29,7 @@ class Pull:
         self._look_every = look_every
         self._held = Held(link, lane.name, self._consume, vital=False)
         self._busy = self._received = 0
-        self._tag = ""
+        self._tags: list[str] = []
 
     @property
     def channel(self) -> Channel | None:
@@ -49,18 +49,21 @@ class Pull:
         if channel and not channel.is_closed:
             try:
                 async with unavailable(OPEN_TIMEOUT):
-                    await channel.basic_cancel(self._tag)
+                    for tag in self._tags:
+                        await channel.basic_cancel(tag)
             except BusUnavailable as error:
                 log.warning("consumer.uncancelled", consumer=self._lane.name, reason=error.message)
         await asyncio.sleep(0)  # lets the last ones begin
 
     async def _consume(self, channel: Channel) -> None:
         await channel.basic_qos(prefetch_count=self._lane.prefetch)
-        consumed = await channel.basic_consume(
-            self._lane.name, self._on_message, arguments={"x-consumer-timeout": CONSUMER_TIMEOUT}
-        )
-        assert consumed.consumer_tag is not None
-        self._tag = consumed.consumer_tag
+        self._tags = []
+        for queue in self._lane.queues:
+            consumed = await channel.basic_consume(
+                queue, self._on_message, arguments={"x-consumer-timeout": CONSUMER_TIMEOUT}
+            )
+            assert consumed.consumer_tag is not None
+            self._tags.append(consumed.consumer_tag)
 
     async def _on_message(self, message: DeliveredMessage) -> None:
         # Not handled here: aiormq cancels this with the channel, but a handler may outlive a lost connection.
@@ -94,10 +97,10 @@ class Pull:
         try:
             async with unavailable(OPEN_TIMEOUT):
                 channel = await (await self._link.ready()).channel(publisher_confirms=False)
-                queue = await channel.queue_declare(self._lane.name, passive=True)
+                found = [await channel.queue_declare(queue, passive=True) for queue in self._lane.queues]
                 await channel.close()
         except BusUnavailable as error:
             log.warning("consumer.unwatched", consumer=self._lane.name, reason=describe(error))
             return False
-        elsewhere = self._lane.ordered and (queue.consumer_count or 0) > 1
-        return bool(queue.message_count) and not elsewhere
+        elsewhere = self._lane.ordered and any((queue.consumer_count or 0) > 1 for queue in found)
+        return any(queue.message_count for queue in found) and not elsewhere

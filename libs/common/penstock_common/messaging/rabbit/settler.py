@@ -13,7 +13,7 @@ from pamqp import commands as spec
 from pamqp.base import Frame
 
 from penstock_common.errors import BusUnavailable
-from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, SUBJECT
+from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, STORY, SUBJECT
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.rabbit.letters import DEATHS, EARLIER, story
 from penstock_common.messaging.rabbit.link import Link
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 CONFIRM_TIMEOUT = 60.0  # seconds; whoever asks a slow broker again has the message twice, and the broker more to do
 UNMOVED_PAUSE = 0.5  # seconds
-REMEMBERED = 4096  # first failures of messages that are retried in place
+REMEMBERED = 4096  # stories of messages that are retried in place
 LEVELS = (0.2, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0)
 """Seconds: the delays that exist whatever the topology's rows say, for messages that are handed back."""
 
@@ -38,7 +38,7 @@ class RabbitSettler:
 
     def __init__(self, link: Link, publisher: Publisher, pulse: Pulse) -> None:
         self._link, self._publisher, self._pulse = link, publisher, pulse
-        self._first: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._begun: OrderedDict[tuple[str, str], dict[str, str]] = OrderedDict()
 
     def holds(self, message: Incoming) -> bool:
         """Whether this process may still speak for a delivery: its connection was never given up."""
@@ -58,8 +58,8 @@ class RabbitSettler:
         for message in messages:
             delivered: Delivered = message.raw
             message.settled = True
-            if self._first:
-                self._first.pop((delivered.lane.name, message.message_id), None)
+            if self._begun:
+                self._begun.pop((delivered.lane.name, message.message_id), None)
             acks.setdefault(delivered.channel, []).append(spec.Basic.Ack(delivery_tag=delivered.tag))
         for channel, frames in acks.items():
             if channel.is_closed:
@@ -74,7 +74,7 @@ class RabbitSettler:
         """Deliver again after `delay` seconds; the attempt counts. An ordered lane waits, so that nothing overtakes."""
         headers = self._story(message, message.attempt, reason)
         if lane.ordered:
-            self._remember(lane, message.message_id, headers[FIRST])
+            self._remember(lane, message.message_id, {name: headers[name] for name in (FIRST, STORY)})
             await self._return(message, delay)
         else:
             await self._wait(message, lane, headers, delay)
@@ -116,9 +116,9 @@ class RabbitSettler:
         await self._move(message, DEAD, lane.dead_letters, headers)
 
     def _story(self, message: Incoming, attempts: int, reason: str) -> dict[str, str]:
-        known = self._first.get((message.raw.lane.name, message.message_id))
-        before = {FIRST: known, **message.headers} if known else message.headers
-        return story(before, message.subject, attempts, reason) | {DEATHS: str(self._deaths(message))}
+        known = self._begun.get((message.raw.lane.name, message.message_id), {})
+        headers = story({**message.headers, **known}, message.subject, attempts, reason, message.failure)
+        return headers | {DEATHS: str(self._deaths(message))}
 
     @staticmethod
     def _deaths(message: Incoming) -> int:
@@ -158,10 +158,10 @@ class RabbitSettler:
             else:
                 await delivered.channel.basic_nack(delivered.tag, requeue=True, wait=False)
 
-    def _remember(self, lane: Consumer, message_id: str, first: str) -> None:
-        self._first.setdefault((lane.name, message_id), first)
-        if len(self._first) > REMEMBERED:
-            self._first.popitem(last=False)
+    def _remember(self, lane: Consumer, message_id: str, begun: dict[str, str]) -> None:
+        self._begun[lane.name, message_id] = begun
+        if len(self._begun) > REMEMBERED:
+            self._begun.popitem(last=False)
 
 
 @contextlib.contextmanager

@@ -45,13 +45,13 @@ class RabbitTopology:
     def __init__(self, url: str) -> None:
         self._url = str(URL(url).update_query(name="penstock topology"))
 
-    async def apply(self, topology: Topology) -> list[str]:
+    async def apply(self, topology: Topology, *, tell: bool = True) -> list[str]:
         """Create what is missing, deleting nothing. Raises TopologyRefused before anything is changed."""
         async with self._connection() as connection:
             changes = await _changes(connection, topology)
             if differing := [str(change) for change in changes if change.differs]:
                 raise TopologyRefused(f"{'; '.join(differing)}. {REMEDY}")
-            untold = bool(changes) or not await _absent(connection, UNTOLD)
+            untold = tell and (bool(changes) or not await _absent(connection, UNTOLD))
             if untold:
                 await _declare(connection, UNTOLD)
             for thing in declared(topology):  # all of them: a binding can't be looked at, but made again

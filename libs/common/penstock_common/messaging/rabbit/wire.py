@@ -9,10 +9,10 @@ from aiormq.channel import Channel
 from pamqp import commands as spec
 
 from penstock_common.messaging import deadletter
-from penstock_common.messaging.envelope import MESSAGE_ID
+from penstock_common.messaging.envelope import MESSAGE_ID, ORIGINAL
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.rabbit import letters
-from penstock_common.messaging.topology import QUARANTINE, Consumer
+from penstock_common.messaging.topology import BURIED, QUARANTINE, Consumer
 
 EVENTS = "events"
 """Topic exchange: commands, events and broadcasts, by subject."""
@@ -78,16 +78,16 @@ def incoming(message: DeliveredMessage, lane: Consumer, received: float) -> Inco
     """A delivery as the platform knows it, received at a CLOCK_BOOTTIME moment in seconds."""
     properties = message.header.properties
     table: Mapping[str, Any] = properties.headers or {}
-    headers = headers_of(properties)
+    headers, key = headers_of(properties), message.routing_key or ""
     if deaths := letters.deaths_of(table):
-        if message.routing_key == lane.dead_letters:
-            letters.complete(headers, deaths, lane.inbox_name)
+        if key.startswith(BURIED):
+            letters.complete(headers, deaths, key.removeprefix(BURIED))
         elif lane.topic.stream == QUARANTINE.name:
             letters.suspect(headers, deaths, lane)
     tag, returns = message.delivery_tag, int(table.get("x-delivery-count", 0))
     assert tag is not None
     return Incoming(
-        subject=headers.get(deadletter.SUBJECT) or message.routing_key or "",
+        subject=headers.get(deadletter.SUBJECT) or headers.get(ORIGINAL) or key,
         message_id=headers.get(MESSAGE_ID, ""),
         headers=headers,
         body=message.body,
