@@ -326,6 +326,7 @@ class OneModel:
     """A catalogue of one model."""
 
     model: Model = MODEL
+    version: int = 7
 
     def resolve(self, name: str) -> Model | None:
         """The model, by its name."""

@@ -4,12 +4,18 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from penstock_api.adapters import audit
+from penstock_api.adapters.audit import AuditLog
 from penstock_api.adapters.bases import IndexerBases
 from penstock_api.adapters.callback_table import CallbackTable
 from penstock_api.adapters.callbacks import Callbacks
 from penstock_api.adapters.cancels import Cancels
 from penstock_api.adapters.catalogue import Catalogue, Orders
 from penstock_api.adapters.completion_hooks import CompletionHooks
+from penstock_api.adapters.dead_letter_acts import LetterDesk
+from penstock_api.adapters.dead_letter_keeping import LetterKeeper
+from penstock_api.adapters.dead_letter_reading import LetterReader
+from penstock_api.adapters.dead_letter_table import LetterTable
 from penstock_api.adapters.discovery import InferenceDiscovery
 from penstock_api.adapters.generation_lookup import GenerationLookup
 from penstock_api.adapters.generations import Limits, OpenGenerations, Outlets
@@ -19,20 +25,24 @@ from penstock_api.adapters.key_store import KeyTable
 from penstock_api.adapters.keys import Keys
 from penstock_api.adapters.local_keys import local_keys
 from penstock_api.adapters.queue_room import QueueRoom
+from penstock_api.adapters.redrive import Redrive
 from penstock_api.adapters.requests_log import RequestsLog
 from penstock_api.adapters.run_watch import RunWatch
 from penstock_api.adapters.runs import RunOrders
 from penstock_api.adapters.schedules import ScheduleOrders
 from penstock_api.adapters.submission_writer import SubmissionWriter
 from penstock_api.adapters.submissions import QueuedSubmissions
+from penstock_api.adapters.suppressed import suppress_effects
 from penstock_api.adapters.tasks import TaskOrders
 from penstock_api.adapters.usage import BillingUsage
 from penstock_api.routes.admin import admin_router
 from penstock_api.routes.application import make_application
+from penstock_api.routes.audit import audit_router
 from penstock_api.routes.base_documents import base_documents_router
 from penstock_api.routes.bases import bases_router
 from penstock_api.routes.callbacks import callbacks_router
 from penstock_api.routes.chat import ChatCompletions
+from penstock_api.routes.dead_letters import Desk, dead_letters_router
 from penstock_api.routes.discovery import discovery_router
 from penstock_api.routes.embeddings import CreateEmbeddings
 from penstock_api.routes.hooks import hooks_router
@@ -51,6 +61,7 @@ from penstock_common.clock import SystemClock
 from penstock_common.foundation import Foundation
 from penstock_common.guarded_http import GuardedHttp, Policy
 from penstock_common.ids import uuid7
+from penstock_common.messaging.collector import Collector
 from penstock_common.messaging.runtime import Runtime
 from penstock_common.objects import LocalObjects
 from penstock_common.open_files import room_for
@@ -89,7 +100,15 @@ class App:
         self.callbacks = Callbacks(CallbackTable(self.database), sealer, GuardedHttp(policy), clock)
         self.submissions = QueuedSubmissions(process, self.submitted, room, self.hooks, policy, sealer, clock)
         submitting = Submitting(self.catalogue, self.submissions, settings.answer_seconds)
-        deps = Deps(self.database, self.outlets.requests.record_ends, self.catalogue.keep)
+        self.audit, letters = AuditLog(self.database, clock), LetterTable(self.database)
+        self.redrive = Redrive(self.database, PLATFORM, clock, letters)
+        self.collector = Collector(
+            self.bus, PLATFORM, LetterKeeper(self.database, clock, self.redrive.nudge_gauge).keep
+        )
+        acts = LetterDesk(self.database, PLATFORM, clock, self.redrive)
+        desk = Desk(letters, acts, LetterReader(self.bus, PLATFORM))
+        record_ends, keep = self.outlets.requests.record_ends, self.catalogue.keep
+        deps = Deps(self.database, record_ends, keep, suppress_effects, audit.write)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
         bases = IndexerBases(self.bus, self.database, LocalObjects(settings.objects.path), sealer)
         self.asgi: Any = make_application(
@@ -105,8 +124,10 @@ class App:
                 usage_router(self.keys, BillingUsage(self.bus)),
                 keys_router(self.keys, self.keys),
                 admin_router(self.keys, self.catalogue, Orders(self.database)),
+                audit_router(self.keys, self.audit),
                 bases_router(self.keys, self.catalogue, bases),
                 base_documents_router(self.keys, bases),
+                dead_letters_router(self.keys, desk),
                 discovery_router(self.keys, InferenceDiscovery(self.bus)),
                 schedules_router(self.keys, schedules, tasks, clock),
                 tasks_router(self.keys, tasks),
@@ -135,17 +156,21 @@ class App:
         self.outlets.cancels.start()
         self.outlets.names.sweeping.start()
         self.hooks.forgetting.start()
+        self.audit.forgetting.start()
+        self.redrive.start()
         self.submitted.start()
         self.completions.telling.start()
         self.callbacks.start()
         await self.generations.start()
         await self.run_watch.start()
         await self.runtime.start()
+        self.collector.start()
         self.started = True
 
     async def stop(self, grace: float | None = None) -> None:
         """Receive no more, write and publish what waits, disconnect."""
         await self.generations.stop()
+        await self.collector.stop()
         await self.runtime.stop(self.settings.stop_grace if grace is None else grace)
         await self.run_watch.stop()
         await self.keys.stop()
@@ -153,6 +178,8 @@ class App:
         await self.outlets.requests.stop()
         await self.outlets.cancels.stop()
         await self.hooks.forgetting.stop()
+        await self.audit.forgetting.stop()
+        await self.redrive.stop()
         await self.completions.telling.stop()
         await self.callbacks.stop()
         await self.submitted.stop()

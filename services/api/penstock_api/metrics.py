@@ -36,6 +36,11 @@ CALLBACKS = Counter(
     "Ends posted to URLs of clients, by what came of it: delivered, repeated later, gone, given_up",
     ["outcome"],
 )
+DEAD_LETTERS = Gauge(
+    "penstock_dead_letters_unacknowledged",
+    "Messages that could not be handled, which nobody has looked at",
+    ["consumer"],
+)
 HTTP_REQUESTS = Counter("penstock_http_requests", "Requests by how they were answered", ["method", "route", "status"])
 HTTP_SECONDS = Histogram(
     "penstock_http_request_seconds",

@@ -44,6 +44,10 @@ class Claimed:
     """Why it is to be ended instead; empty where it is not."""
     traceparent: str = ""
     """The span that led to it."""
+    replay: str = ""
+    """The act that said its command again; empty where none did."""
+    effects: str = ""
+    """Whether a replayed one may reach outside of the platform, as its command said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

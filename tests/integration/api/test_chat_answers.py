@@ -46,7 +46,7 @@ async def test_command_carries_what_was_decided_and_the_sealed_body(chat: Chat) 
     assert str(call.command.request_id) == response.headers["x-request-id"]
     assert (call.command.model, call.command.catalogue_version) == ("sim/fast", 3)
     assert call.command.on_disconnect is OnDisconnect.CONTINUE
-    assert [d.step for d in call.command.decisions] == ["authenticate", "resolve_model", "accept"]
+    assert [d.step for d in call.command.decisions] == ["authenticate", "entitle", "resolve_model", "accept"]
     assert (call.command.deadline - call.command.accepted_at).total_seconds() == 300
 
 

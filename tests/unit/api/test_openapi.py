@@ -107,6 +107,17 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         "get /api/v1/admin/models",
         "post /api/v1/admin/models",
         "delete /api/v1/admin/models/{name}",
+        "get /api/v1/admin/audit",
+        "get /api/v1/admin/dead-letters",
+        "get /api/v1/admin/dead-letters/summary",
+        "get /api/v1/admin/dead-letters/export",
+        "get /api/v1/admin/dead-letters/{id}",
+        "put /api/v1/admin/dead-letters/{id}/payload",
+        *(
+            f"post /api/v1/admin/dead-letters/{place}{act}"
+            for place in ("", "{id}/")
+            for act in ("retry", "drop", "acknowledge")
+        ),
         "post /api/v1/knowledge-bases",
         "get /api/v1/knowledge-bases",
         "get /api/v1/knowledge-bases/{id}",

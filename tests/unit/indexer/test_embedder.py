@@ -1,5 +1,6 @@
 """Vectors out of answers."""
 
+import asyncio
 import base64
 from array import array
 from typing import Any
@@ -49,12 +50,17 @@ class StrictEngine:
 
     def __init__(self) -> None:
         self.asked: list[Question] = []
+        self.asking = asyncio.Barrier(1)
+        """How many ask before any is answered."""
+        self.recorded = False
+        """Whether a refusal is what an id was answered before."""
 
     async def ask(self, question: Question) -> Answered:
         """Vectors, unless texts are to be cut."""
         assert question.request_id not in {before.request_id for before in self.asked}
         self.asked.append(question)
-        if "truncate_prompt_tokens" in question.body:
+        await self.asking.wait()
+        if self.recorded or "truncate_prompt_tokens" in question.body:
             raise AskFailed(Failure("inference.engine_refused", "invalid", "This engine cuts nothing."))
         return Answered(body(*[[3.0, 4.0]] * len(question.body["input"])), Tokens())
 
@@ -102,3 +108,16 @@ async def test_a_search_does_not_wait_for_that() -> None:
     vector = await BusEmbedder(engine).embed_query(uuid4(), uuid4(), "some/model", "text", 5.0)
     assert array("f", vector).tolist() == pytest.approx([0.6, 0.8])
     assert len(engine.asked) == 2
+
+
+async def test_documents_that_were_asked_for_before_that_was_known_come_again() -> None:
+    """Two at once, or one of a process that died: what is refused is the field, and not the document."""
+    embedder = BusEmbedder(engine := StrictEngine())
+    engine.asking = asyncio.Barrier(2)
+    both = (embedder.embed(CLAIMED, Ask(0, uuid7(), False, False), ["text"]) for _ in range(2))
+    refused = await asyncio.gather(*both, return_exceptions=True)
+    assert [isinstance(error, AskFailed) and error.passes for error in refused] == [True, True]
+    engine.asking, engine.recorded = asyncio.Barrier(1), True
+    with pytest.raises(AskFailed) as repeated:
+        await embedder.embed(CLAIMED, Ask(0, uuid7(), True, False), ["text"])
+    assert repeated.value.passes

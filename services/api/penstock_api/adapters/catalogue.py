@@ -18,9 +18,9 @@ from penstock_common.topology import CATALOGUE_CHANGED
 
 REREAD_SECONDS = 4.0  # what no broadcast told is known within 5 s, the query included
 
-KEEP = text("""
-update api.catalogue set version = :version, models = cast(:models as jsonb) where version < :version
-""")
+KEEP = """
+update {schema}.catalogue set version = :version, models = cast(:models as jsonb) where version < :version
+"""
 READ = text("select version, models::text as models from api.catalogue where version > :version")
 
 
@@ -67,8 +67,7 @@ class Catalogue:
 
     async def keep(self, connection: AsyncConnection, event: CatalogueChanged) -> None:
         """Serve this catalogue, and keep it for processes that start later; an older version changes nothing."""
-        given = {"version": event.version, "models": msgspec.json.encode(event.models).decode()}
-        await connection.execute(KEEP, given)
+        await keep_catalogue(connection, self.database.schema, event)
         self.take(event)
 
     async def refresh(self) -> None:
@@ -81,6 +80,12 @@ class Catalogue:
 
     async def _on_change(self, body: bytes) -> None:
         self.take(decode(CatalogueChanged, body))
+
+
+async def keep_catalogue(connection: AsyncConnection, schema: str, event: CatalogueChanged) -> None:
+    """Keep a catalogue in the table of a schema, unless a newer one is kept."""
+    given = {"version": event.version, "models": msgspec.json.encode(event.models).decode()}
+    await connection.execute(text(KEEP.format(schema=schema)), given)
 
 
 class Orders:

@@ -64,7 +64,6 @@ class RequestsLog:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._seen = SEEN.format(schema=database.schema)
-        self._ended = ENDED.format(schema=database.schema)
         self._due: dict[object, Row] = {}
         self._new: dict[object, Row] = {}
         """By request, the newest of what this process saw of it."""
@@ -92,11 +91,10 @@ class RequestsLog:
 
     async def record_ends(self, connection: AsyncConnection, events: Sequence[GenerationCompleted]) -> None:
         """Write the ends that inference recorded; a missing row is made. One row a request, the newest attempt's."""
-        newest = {e.request_id: e for e in sorted(events, key=lambda e: e.attempt)}
-        for request_id in newest:
-            self._due.pop(request_id, None)
-            self._new.pop(request_id, None)
-        await connection.execute(text(self._ended), columns_of([ended_row(e) for e in newest.values()]))
+        for event in events:
+            self._due.pop(event.request_id, None)
+            self._new.pop(event.request_id, None)
+        await write_ends(connection, self.database.schema, events)
 
     def _add(self, row: Row) -> None:
         if len(self._due) + len(self._new) >= KEPT:
@@ -131,6 +129,12 @@ class RequestsLog:
                 self._due = batch | self._due
                 raise
         self._due, self._new = self._new, {}
+
+
+async def write_ends(connection: AsyncConnection, schema: str, events: Sequence[GenerationCompleted]) -> None:
+    """Write ends into the table of a schema, the newest attempt's of each request; an older one changes nothing."""
+    newest = {e.request_id: e for e in sorted(events, key=lambda e: e.attempt)}
+    await connection.execute(text(ENDED.format(schema=schema)), columns_of([ended_row(e) for e in newest.values()]))
 
 
 def row_of(command: GenerateText, status: str, ended_at: datetime | None) -> Row:

@@ -41,6 +41,8 @@ class CallbackState(StrEnum):
     GONE = "gone"
     """The receiver wants no more: 410."""
     GIVEN_UP = "given_up"
+    SUPPRESSED = "suppressed"
+    """The end came by a replay that may have no effect outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

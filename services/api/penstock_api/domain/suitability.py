@@ -1,7 +1,7 @@
 """Whether a model does what it is asked for."""
 
 from penstock_api.domain.errors import ModelNotFound, ModelUnsuited
-from penstock_api.domain.keys import Key
+from penstock_api.domain.keys import Key, Scope
 from penstock_common.contracts.base import Decision
 from penstock_common.contracts.catalogue import CatalogueModel
 
@@ -20,9 +20,10 @@ def suited(model: CatalogueModel | None, name: str, capability: str) -> Catalogu
 
 
 def decided(key: Key, asked: str, model: CatalogueModel, version: int) -> list[Decision]:
-    """What was decided of a request before it is accepted: by which key, and which model of a catalogue's version."""
+    """What was decided of a request before it is accepted: whose it is, what it is entitled to, which model."""
     reason = "name" if asked == model.name else "alias"
     return [
         Decision("authenticate", "accepted", f"key {key.prefix}"),
+        Decision("entitle", key.tier, f"scope {Scope.CHAT}"),
         Decision("resolve_model", model.name, reason, version),
     ]

@@ -28,7 +28,8 @@ class WebhookView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE}, from_attributes=True)
 
     state: CallbackState = Field(
-        description="`waiting` for the end, `due`, `delivered`, `gone` as it answered 410, or `given_up`."
+        description="`waiting` for the end, `due`, `delivered`, `gone` as it answered 410, `given_up`, or "
+        "`suppressed` where an operator's replay brought the end."
     )
     attempts: int
     problem: str = Field(description="Of the last post: its status, or the code of an error; else empty.")

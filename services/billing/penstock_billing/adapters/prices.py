@@ -10,9 +10,9 @@ from penstock_billing.domain.errors import PriceDiffers
 from penstock_common.contracts.catalogue import CatalogueModel, Price
 
 NUMBERS = "version, currency, input_nano, output_nano, cached_input_nano, provider_input_nano, provider_output_nano"
-NAMED = f"select {NUMBERS} from billing.prices where version = any(:versions)"
+NAMED = f"select {NUMBERS} from {{schema}}.prices where version = any(:versions)"
 ADD = f"""
-insert into billing.prices (model, simulated, {NUMBERS})
+insert into {{schema}}.prices (model, simulated, {NUMBERS})
 select * from unnest(
     cast(:model as text[]), cast(:simulated as boolean[]), cast(:version as bigint[]), cast(:currency as text[]),
     cast(:input_nano as bigint[]), cast(:output_nano as bigint[]), cast(:cached_input_nano as bigint[]),
@@ -25,12 +25,13 @@ on conflict (version) do nothing
 class SqlPrices:
     """Prices in one transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, schema: str = "billing") -> None:
         self.connection = connection
+        self._named, self._add = (text(statement.format(schema=schema)) for statement in (NAMED, ADD))
 
     async def named(self, versions: Collection[int]) -> dict[int, Price]:
         """Those of these versions that have arrived."""
-        rows = await self.connection.execute(text(NAMED), {"versions": sorted(versions)})
+        rows = await self.connection.execute(self._named, {"versions": sorted(versions)})
         return {row.version: Price(**row._mapping) for row in rows}
 
     async def add(self, models: Sequence[CatalogueModel]) -> None:
@@ -41,7 +42,7 @@ class SqlPrices:
         }
         for field in msgspec.structs.fields(Price):
             columns[field.name] = [getattr(m.price, field.name) for m in models]
-        await self.connection.execute(text(ADD), columns)
+        await self.connection.execute(self._add, columns)
         known = await self.named({m.price.version for m in models})
         for model in models:
             if known[model.price.version] != model.price:

@@ -17,6 +17,7 @@ from penstock_indexer.domain.errors import VectorsDiffer
 from penstock_indexer.ports import Ask, Claimed, Vectors
 
 BACKGROUND_SECONDS = 300.0
+CUT = "truncate_prompt_tokens"
 WHOLE_CONTEXT = -1  # vLLM's value for "cut at what the model takes"
 REFUSED = "inference.engine_refused"
 
@@ -54,7 +55,7 @@ class BusEmbedder:
         try:
             return vectors_in((await self.asker.ask(question)).body, len(texts))
         except AskFailed as error:
-            if self._learned(claimed.model, error):
+            if self._learned(question, error):
                 raise AskFailed(_again(error)) from error
             raise
 
@@ -72,19 +73,19 @@ class BusEmbedder:
         try:
             return vectors_in((await self.asker.ask(question)).body, 1).rows[0]
         except AskFailed as error:
-            if self._learned(model, error):
+            if self._learned(question, error):
                 return await self.embed_query(tenant, key_id, model, text, seconds)
             raise
 
     def _body(self, model: str, texts: Sequence[str]) -> dict[str, Any]:
-        cut = {} if model in self._uncut else {"truncate_prompt_tokens": WHOLE_CONTEXT}
+        cut = {} if model in self._uncut else {CUT: WHOLE_CONTEXT}
         return {"model": model, "input": list(texts), "encoding_format": "base64", **cut}
 
-    def _learned(self, model: str, error: AskFailed) -> bool:
-        """Whether a refusal may come of the field that this process did not know to leave out."""
-        if error.failure_code != REFUSED or model in self._uncut:
+    def _learned(self, question: Question, error: AskFailed) -> bool:
+        """Whether a refusal may come of the field: this question had it, or one that an earlier process asked."""
+        if error.failure_code != REFUSED or not (CUT in question.body or question.asked_before):
             return False
-        self._uncut.add(model)
+        self._uncut.add(question.model)
         return True
 
 

@@ -84,6 +84,11 @@ class Catalogue:
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = asyncio.Event()
 
+    @property
+    def version(self) -> int:
+        """Of the catalogue, as this process knows it."""
+        return self.current.version
+
     def resolve(self, name: str) -> Model | None:
         """The model in service under a name or alias."""
         return self.current.resolve(name)

@@ -7,14 +7,13 @@ from penstock_common.contracts.generation import GenerateText, Outcome
 from penstock_common.messaging.delivery import HandBack
 from penstock_inference.domain.ending import End, failure_of, ungenerated
 from penstock_inference.domain.seats import Overloaded
-from penstock_inference.generating.attempt import AGAIN_SECONDS
+from penstock_inference.generating.attempt import AGAIN_SECONDS, PROMISED_SECONDS
 from penstock_inference.generating.generator import Generator
 
 log = structlog.get_logger()
 
 UNKNOWN_SECONDS = 5.0  # to wait before another try, where nothing is known of the pace
 SHORTEST, LONGEST = 1.0, 60.0
-PROMISED_SECONDS = 15.0  # at least: NATS delivers a message 26 times, and it is to be there until its deadline
 
 
 def overloaded(reason: str, seconds: float | None) -> Overloaded:

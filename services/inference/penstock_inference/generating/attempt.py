@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from penstock_common.contracts.base import Decision
 from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
 from penstock_common.contracts.generation import GenerateText, OnDisconnect, Outcome
 from penstock_common.errors import BusUnavailable, DatabaseUnavailable, PenstockError
@@ -19,7 +20,7 @@ from penstock_inference.domain.ending import DeadlinePassed, End, ModelUnknown, 
 from penstock_inference.domain.errors import EngineRefused
 from penstock_inference.domain.output import Output
 from penstock_inference.domain.takeover import AnswerCut, Held, Plan, Way, plan
-from penstock_inference.generating.concluding import Conclusion
+from penstock_inference.generating.concluding import Conclusion, routed
 from penstock_inference.generating.needs import Needs
 from penstock_inference.generating.run import Run, Superseded
 from penstock_inference.ports import EngineCall
@@ -27,6 +28,7 @@ from penstock_inference.ports import EngineCall
 log = structlog.get_logger()
 
 AGAIN_SECONDS = 3.0  # until a request is looked at again whose owner lives, or whose client can't be asked for
+PROMISED_SECONDS = 15.0  # at least: NATS delivers a message 26 times, and it is to be there until its deadline
 LARGE_BODY = 256 * 1024  # bytes; opening more than that would hold up the loop
 STALE_SECONDS = 1.0  # a command older than this may have been stopped before it was begun
 
@@ -34,13 +36,15 @@ STALE_SECONDS = 1.0  # a command older than this may have been stopped before it
 class Attempt:
     """One attempt, and what it knows of its request."""
 
-    __slots__ = ("body", "command", "held", "model", "needs", "prefix", "run")
+    __slots__ = ("body", "command", "held", "model", "needs", "prefix", "route", "run")
 
     def __init__(self, needs: Needs, run: Run) -> None:
         self.needs, self.run, self.command = needs, run, run.command
         self.model = needs.models.resolve(run.command.model)
         self.body: dict[str, Any] = {}
         self.prefix = NO_PREFIX
+        self.route: Decision | None = None
+        """Which engine was called."""
         self.held: Held | None = None
         """What an api process has of a streamed answer that an earlier attempt began."""
 
@@ -140,6 +144,7 @@ class Attempt:
     def _call(self, model: Model) -> EngineCall:
         trace, background = CONTEXT.get().traceparent, isinstance(self.command, VectorizeTexts)
         c, attempt = self.command, self.run.attempt
+        self.route = routed(model, self.needs.models.version)
         return EngineCall(c.request_id, attempt, model, self.body, c.deadline, trace, background, self.prefix)
 
     async def _body(self) -> dict[str, Any]:
@@ -182,7 +187,8 @@ class Attempt:
         return outcome_of(error, not self.run.output.is_empty)
 
     async def _end(self, outcome: Outcome, error: Exception | None = None) -> End:
-        return await Conclusion(self.run, self.model, self.body, self.prefix).end(self.needs, outcome, error)
+        concluded = Conclusion(self.run, self.model, self.body, self.prefix, self.route)
+        return await concluded.end(self.needs, outcome, error)
 
 
 def age(needs: Needs, command: GenerateText) -> float:

@@ -23,6 +23,8 @@ class Conclusion:
     body: dict[str, Any]
     prefix: Prefix
     """What its engine was given as the beginning of its answer."""
+    route: Decision | None = None
+    """Which engine was called; None where none was."""
 
     async def end(self, needs: Needs, outcome: Outcome, error: Exception | None) -> End:
         """The end, its text and its price; from here on a stop comes too late."""
@@ -46,7 +48,7 @@ class Conclusion:
             first_token_at=run.first_token_at,
             failure=failure,
             frames=[*run.output.since({}, run.attempt), ended],
-            decisions=[*run.decisions, Decision("generate", outcome.value, reason)],
+            decisions=[*run.decisions, *filter(None, [self.route]), Decision("generate", outcome.value, reason)],
         )
 
     async def _tokens(self, needs: Needs, outcome: Outcome) -> Tokens:
@@ -59,6 +61,11 @@ class Conclusion:
         if produced and (given is None or outcome is not Outcome.SUCCEEDED):
             estimated = await needs.tokenizer.estimate(self.body, self.run.output.text())
         return charged(outcome, given, estimated, produced)
+
+
+def routed(model: Model, version: int) -> Decision:
+    """That a model of this version of the catalogue is called where it runs."""
+    return Decision("route", place_of(model.name, model).deployment, f"provider {model.provider}", version)
 
 
 def place_of(name: str, model: Model | None) -> Place:

@@ -61,6 +61,10 @@ class Records(Protocol):
 class Models(Protocol):
     """The catalogue."""
 
+    @property
+    def version(self) -> int:
+        """Of the catalogue, as this process knows it."""
+
     def resolve(self, name: str) -> Model | None:
         """A model by name or alias."""
 

@@ -1,5 +1,6 @@
 """What commands change, each in its handler's transaction."""
 
+import os
 from typing import Any
 
 from sqlalchemy import text
@@ -8,6 +9,7 @@ from penstock_common.contracts.runs import CancelRun, RemoveTask, RunChanged, Ru
 from penstock_common.db.transaction import Transaction
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.envelope import CONTEXT
+from penstock_common.tracing.traceparent import continued
 from penstock_worker.adapters.seals import Seals
 from penstock_worker.adapters.statements import CHILDREN
 from penstock_worker.domain.depth import check_depth
@@ -19,9 +21,11 @@ select task_id, sealed from worker.tasks where tenant = :tenant and name = :name
 """)
 KEEP = text("""
 insert into worker.runs (
-    id, tenant, key_id, task, task_id, sealed_task, sealed, trigger, source_id, due_at, depth, traceparent
+    id, tenant, key_id, task, task_id, sealed_task, sealed, trigger, source_id, due_at, depth, traceparent,
+    replay, effects
 ) values (
-    :id, :tenant, :key_id, :task, :task_id, :sealed_task, :sealed, :trigger, :source_id, :due_at, :depth, :traceparent
+    :id, :tenant, :key_id, :task, :task_id, :sealed_task, :sealed, :trigger, :source_id, :due_at, :depth, :traceparent,
+    :replay, :effects
 )
 on conflict do nothing returning id
 """)
@@ -112,6 +116,7 @@ class SqlIntake:
 
 
 def _columns(command: StartRun) -> dict[str, Any]:
+    context = CONTEXT.get()
     return {
         "id": command.run_id,
         "tenant": command.tenant,
@@ -122,7 +127,9 @@ def _columns(command: StartRun) -> dict[str, Any]:
         "source_id": command.source_id,
         "due_at": command.due_at,
         "depth": command.depth,
-        "traceparent": CONTEXT.get().traceparent,
+        "traceparent": context.traceparent or continued(None, os.urandom(24)),  # by it the calls of a run are found
+        "replay": context.replay,
+        "effects": context.effects,
     }
 
 

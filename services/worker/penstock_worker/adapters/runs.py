@@ -160,6 +160,8 @@ def _claimed(row: "Row[Any]", owner: str) -> Claimed:
         deaths=row.deaths,
         cancel_reason=row.cancel_reason,
         traceparent=row.traceparent,
+        replay=row.replay,
+        effects=row.effects,
     )
 
 

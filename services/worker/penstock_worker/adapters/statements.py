@@ -12,7 +12,7 @@ from (
 ) free
 where r.id = free.id
 returning r.id, r.tenant, r.key_id, r.task, r.trigger, r.source_id, r.due_at, r.depth, r.epoch, r.deaths,
-          r.cancel_reason, r.traceparent
+          r.cancel_reason, r.traceparent, r.replay, r.effects
 """)
 
 CONTENT = text("select sealed, sealed_task, task_id from worker.runs where id = :id")

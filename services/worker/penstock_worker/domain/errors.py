@@ -73,6 +73,13 @@ class AnswerNotJson(PenstockError):
     fault = Fault.UNAVAILABLE
 
 
+class EffectsSuppressed(PenstockError):
+    """The run was started by a replay that may not reach outside of the platform; allow it with --effects allow."""
+
+    code = "worker.effects_suppressed"
+    fault = Fault.FORBIDDEN
+
+
 class ToolRefused(PenstockError):
     """The tool answered with a status that the step does not expect."""
 

@@ -18,7 +18,14 @@ TOOL_TYPES: dict[type[HttpStep | SearchStep], str] = {HttpStep: "extension", Sea
 def in_trace_of(held: Claimed) -> Iterator[Span]:
     """What is sent, asked and written in the block belongs to the run: to its trace, and to it by correlation."""
     run_id = str(held.hold.run_id)
-    token = CONTEXT.set(Context(tenant=str(held.tenant), correlation=run_id, traceparent=held.traceparent))
+    context = Context(
+        tenant=str(held.tenant),
+        correlation=run_id,
+        traceparent=held.traceparent,
+        replay=held.replay,
+        effects=held.effects,
+    )
+    token = CONTEXT.set(context)
     described = {"gen_ai.operation.name": "invoke_workflow", "penstock.run.id": run_id}
     try:
         with span("invoke_workflow", Kind.INTERNAL, described) as spanned:

@@ -63,7 +63,7 @@ class Crasher:
         await begin(self.app)
         model = self.app.catalogue.resolve("sim/fast")
         assert model
-        self.points.watch(self.app, model)
+        self.points.watch_app(self.app, model)
         (self.notes / READY).write_text(str(os.getpid()))
         await asyncio.Event().wait()
 

@@ -31,7 +31,7 @@ async def test_with_a_free_slot_nothing_is_added(lanes: Lanes) -> None:
     await until(lambda: scene.called == [request])
     lanes.go.set()
     await scene.over(request)
-    assert [decision.step for decision in scene.world.records.ends[0].decisions] == ["generate"]
+    assert [decision.step for decision in scene.world.records.ends[0].decisions] == ["route", "generate"]
 
 
 async def test_a_new_tenants_first_request_starts_next(lanes: Lanes) -> None:

@@ -9,6 +9,7 @@ import pytest
 from penstock_common.contracts.embedding import EmbedTexts, VectorizeTexts
 from penstock_common.contracts.generation import GenerateText, Measure, Outcome, Tokens
 from penstock_common.contracts.stream import Delta, Ended, ToolCall
+from penstock_common.messaging.delivery import HandBack
 from penstock_inference.domain.errors import EngineCut, EngineOverloaded
 from penstock_inference.ports import EngineEvent, Finished, TextDelta, ToolCallStart, Used, WholeAnswer
 from tests.support.generation_fakes import API, ESTIMATE, MODEL
@@ -141,6 +142,15 @@ async def test_database_away_refuses_before_the_engine_is_called(world: World) -
     world.records.away = False
     await running
     assert (world.outcomes, world.engine.calls) == (["failed"], [])
+
+
+async def test_database_away_leaves_a_promise_on_the_bus(world: World) -> None:
+    """What was accepted for good is not failed by an outage that passes: nothing is said, recorded or asked."""
+    world.records.away = True
+    with pytest.raises(HandBack) as back:
+        await world.answer(world.command(is_promised=True))
+    assert back.value.delay >= 15.0
+    assert (world.audience.ends(), world.outcomes, world.engine.calls) == ([], [], [])
 
 
 async def test_end_waits_for_the_database_but_its_client_does_not_wait_for_ever(world: World) -> None:

@@ -22,6 +22,7 @@ USED = Used(Tokens(30, 2))
 THE_REST: list[EngineEvent] = [TextDelta(0, "content", " it."), Finished(0, "stop"), USED]
 THE_WHOLE: list[EngineEvent] = [TextDelta(0, "content", "Half of it."), Finished(0, "stop"), USED]
 OTHERWISE: list[Step] = [[TextDelta(0, "content", "Half")], [TextDelta(0, "content", " a loaf."), Finished(0, "stop")]]
+ROUTED = Decision("route", "openai-compatible:upstream", "provider vllm", 7)
 PARTIAL = Tokens(ESTIMATE.prompt, ESTIMATE.completion, measure=Measure.PARTIAL)
 
 
@@ -56,7 +57,7 @@ async def test_the_engine_continues_and_the_answer_is_one(world: World) -> None:
     assert (end.outcome, world.audience.text()) == ("succeeded", "Half of it.")
     assert end.frames[0] == Delta(2, 0, "content", 0, "Half of it.")
     assert end.tokens == Tokens(30 - ESTIMATE.completion, 2 + ESTIMATE.completion, measure=Measure.ESTIMATED)
-    assert end.decisions == [Decision("take_over", "continue", "prefix"), Decision("generate", "succeeded")]
+    assert end.decisions == [Decision("take_over", "continue", "prefix"), ROUTED, Decision("generate", "succeeded")]
 
 
 async def test_what_is_generated_again_is_not_charged_twice(world: World) -> None:
@@ -158,7 +159,7 @@ async def test_an_unstreamed_answer_begins_anew(world: World) -> None:
     command = world.command(streamed=False)
     world.audience.waiting.add(command.request_id)
     end = await taken_over(world, command)
-    assert (end.outcome, end.decisions) == ("succeeded", [Decision("generate", "succeeded")])
+    assert (end.outcome, end.decisions) == ("succeeded", [ROUTED, Decision("generate", "succeeded")])
 
 
 async def test_a_stream_without_a_word_begins_anew(world: World) -> None:

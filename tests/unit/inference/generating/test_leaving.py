@@ -67,7 +67,7 @@ async def test_run_of_a_dead_process_is_stopped_and_metered(watched: Watched) ->
         await watched.ended()
     [end] = watched.world.records.ends
     assert (end.outcome.value, end.tokens.measure) == ("cancelled", Measure.PARTIAL)
-    assert end.decisions[0].reason == "client_left"
+    assert end.decisions[-1].reason == "client_left"
 
 
 async def test_clients_have_ten_seconds_to_come_back(watched: Watched) -> None:

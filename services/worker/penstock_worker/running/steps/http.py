@@ -7,8 +7,9 @@ import msgspec
 
 from penstock_common.contracts.runs import DEPTH_HEADER
 from penstock_common.guarded_http import GuardedHttp, ToolReply, ToolRequest
+from penstock_common.messaging.replayed import effects_allowed
 from penstock_common.tasks.declaration import HttpStep
-from penstock_worker.domain.errors import ToolFailed, ToolRefused
+from penstock_worker.domain.errors import EffectsSuppressed, ToolFailed, ToolRefused
 from penstock_worker.ports import Journal, StepContext
 
 UNSAFE = ("POST", "PATCH")  # RFC 9110 §9.2.2: the other methods are idempotent by themselves
@@ -24,7 +25,8 @@ class HttpRunner:
         self.http = http
 
     async def run(self, step: HttpStep, context: StepContext, journal: Journal) -> Any:
-        """Call. Raises the errors of `GuardedHttp`, ToolFailed, ToolRefused."""
+        """Call. Raises the errors of `GuardedHttp`, EffectsSuppressed, ToolFailed, ToolRefused."""
+        require_effects()
         headers = {name: value for name, value in step.headers.items() if name.lower() != DEPTH_HEADER}
         headers[DEPTH_HEADER], body = str(context.run.depth + 1), None
         named = {name.lower() for name in headers}
@@ -39,6 +41,12 @@ class HttpRunner:
         reply = await self.http.call(ToolRequest(step.method, step.url, headers, body), context.seconds)
         check_status(reply.status, step.expect)
         return shaped(reply, clock() - began)
+
+
+def require_effects() -> None:
+    """Raises EffectsSuppressed in a run that may not reach outside of the platform."""
+    if not effects_allowed():
+        raise EffectsSuppressed
 
 
 def check_status(status: int, expect: Any) -> None:

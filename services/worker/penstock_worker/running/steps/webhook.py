@@ -14,7 +14,7 @@ from penstock_common.tasks.declaration import WebhookStep
 from penstock_common.tasks.errors import TaskInvalid
 from penstock_worker.domain.errors import ToolFailed, ToolRefused
 from penstock_worker.ports import Journal, StepContext
-from penstock_worker.running.steps.http import LATER
+from penstock_worker.running.steps.http import LATER, require_effects
 
 PREFIX = "whsec_"
 ATTEMPT_SECONDS = 20.0
@@ -27,7 +27,8 @@ class WebhookRunner:
         self.http, self.clock = http, clock
 
     async def run(self, step: WebhookStep, context: StepContext, journal: Journal) -> Any:
-        """Post. Raises the errors of `GuardedHttp`, ToolFailed, ToolRefused, TaskInvalid."""
+        """Post. Raises the errors of `GuardedHttp`, EffectsSuppressed, ToolFailed, ToolRefused, TaskInvalid."""
+        require_effects()
         body = msgspec.json.encode({"type": step.type, "timestamp": context.begun_at.isoformat(), "data": step.data})
         now = int(self.clock.now().timestamp())
         headers = signed_headers(key_of(step.secret), f"msg_{context.call.id.hex}", now, body)
