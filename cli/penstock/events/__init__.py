@@ -1,0 +1,1 @@
+"""Events as an operator sees them: chosen, listed, shown, followed, exported."""

@@ -1,0 +1,1 @@
+"""`penstock events replay` and `penstock events project` on real servers."""
