@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -71,6 +73,12 @@ class Client:
         answer.raise_for_status()
         completion = answer.json()
         return completion["choices"][0]["message"]["content"], completion["usage"]["completion_tokens"]
+
+    async def request_id(self, question: int) -> str:
+        """Of an answer that came at once."""
+        answer = await self.http.post(CHAT, json={**body(question), "model": "sim/fast"})
+        answer.raise_for_status()
+        return answer.headers["x-request-id"]
 
     async def stream(self, question: int) -> Stream:
         """A streamed answer, on one connection."""
@@ -227,9 +235,9 @@ async def test_streams_survive_a_restart_of_rabbitmq(reachable_folder: Path, pri
         check_restored(platform, 0)
 
 
-@pytest.fixture(params=["nats", "rabbitmq"])
+@pytest.fixture(scope="module", params=["nats", "rabbitmq"])
 def platform(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Platform]:
-    """A platform of this test's own, on each bus."""
+    """A platform of these tests' own, on each bus."""
     with bus_options(request.param) as options, platform_on(reachable_folder, request.param, *options) as made:
         yield made
 
@@ -244,6 +252,38 @@ async def test_what_only_api_still_knows_is_answered(platform: Platform) -> None
             pause = max(stream.longest_pause for stream in streams)
             print(f"\n{platform.data.name}: {'begun' if begun else 'accepted'} requests go on after {pause:.1f} s")
         check_books(platform, {stream.request_id: tokens for stream in streams})
+
+
+async def test_a_bus_is_made_anew_from_the_outboxes(platform: Platform) -> None:
+    """What billing had not handled when the bus lost everything is counted, published again, and charged once."""
+    billing = platform.pids("billing")[0]
+    os.kill(billing, signal.SIGSTOP)
+    try:
+        async with client_of(platform) as client:
+            asked = [await client.request_id(0) for _ in range(5)]
+            await asyncio.sleep(2)  # the relay has published them
+            await delete_everything(platform.info["bus"])
+            counted = platform.cli_json("bus", "rebuild", "--dry-run")
+            assert counted["consumers"]["billing-on-generation-completed"] >= len(asked)
+            assert counted["published"] == 0
+            done = platform.cli_json("bus", "rebuild")
+            assert done["published"] >= len(asked)
+    finally:
+        os.kill(billing, signal.SIGCONT)
+    report = platform.cli_json("reconcile", "--settle", "60", check=False)
+    assert report["clean"], report["differences"][:10]
+    assert [platform.usage(request_id)["requests"] for request_id in asked] == [1] * len(asked)
+    await nothing_owed(platform)
+    acts = platform.cli_json("audit", "log", "--act", "bus.rebuild")["entries"]
+    assert {act["phase"] for act in acts} == {"begun", "done"}
+
+
+async def nothing_owed(platform: Platform, within: float = 30.0) -> None:
+    """Wait until every consumer has handled all that was published."""
+    deadline = time.monotonic() + within
+    while (counted := platform.cli_json("bus", "rebuild", "--dry-run"))["owed"]:
+        assert time.monotonic() < deadline, counted
+        await asyncio.sleep(0.5)
 
 
 async def bereft(platform: Platform, client: Client, *, begun: bool) -> list[Stream]:

@@ -19,6 +19,10 @@ class BusWatch:
         self._folder, self._console, self._url = folder, console, url
         self._task: asyncio.Task[None] | None = None
 
+    def on(self, url: str) -> "BusWatch":
+        """The same for another bus."""
+        return BusWatch(self._folder, self._console, url)
+
     def start(self) -> None:
         """Watch from now on; what an earlier run of the platform restored is forgotten."""
         self._folder.restored.unlink(missing_ok=True)

@@ -7,13 +7,14 @@ import os
 import secrets
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from penstock.platform.errors import NotRunning, PlatformError
 from penstock_common.errors import PenstockError
 
 Say = Callable[[str], None]
-Restart = Callable[[Sequence[str], Say], Awaitable[None]]
+Carry = Callable[[Sequence[str], Say], Awaitable[None]]
+RESTART, MIGRATE = "restart", "migrate"
 _UCRED = struct.Struct("iII")
 _LINE_BYTES = 1 << 16
 
@@ -21,10 +22,11 @@ _LINE_BYTES = 1 << 16
 class Control:
     """Takes one order a connection: a line of JSON; answers with lines, the last of them an outcome."""
 
-    def __init__(self, restart: Restart) -> None:
+    def __init__(self, orders: Mapping[str, Carry]) -> None:
+        """`orders` by what they are called."""
         self.name = f"penstock-{secrets.token_hex(8)}"
         """In Linux's abstract namespace: a path could be longer than a socket's may be."""
-        self._restart = restart
+        self._orders = orders
         self._server: asyncio.Server | None = None
         self._working: set[asyncio.Task[None]] = set()
 
@@ -55,21 +57,27 @@ class Control:
 
     async def _carry_out(self, order: dict[str, list[str]], tell: Callable[..., None]) -> None:
         try:
-            await self._restart(order["restart"], lambda text: tell(said=text))
+            ((name, arguments),) = order.items()
+            if name not in self._orders:
+                raise PlatformError(f"The platform that runs can't {name}: stop it, and start it with this version.")
+            await self._orders[name](arguments, lambda text: tell(said=text))
         except PenstockError as error:
             tell(failed=str(error))
         else:
             tell(done=True)
 
 
-async def order_restart(name: str, services: Sequence[str]) -> AsyncIterator[str]:
-    """Ask the supervisor to restart; gives what it says meanwhile. Raises PlatformError with its reason if it can't."""
+async def ordered(name: str, order: str, arguments: Sequence[str]) -> AsyncIterator[str]:
+    """Ask the supervisor for something; gives what it says meanwhile. Raises PlatformError with its reason if it can't.
+
+    Whoever stops to listen does not stop it.
+    """
     try:
         reader, writer = await asyncio.open_unix_connection(f"\0{name}", limit=_LINE_BYTES)
     except OSError as error:
-        raise NotRunning(f"The platform can't be told to restart: {error.strerror}. Is it still starting?") from error
+        raise NotRunning(f"The platform can't be told to {order}: {error.strerror}. Is it still starting?") from error
     try:
-        _write(writer, {"restart": list(services)})
+        _write(writer, {order: list(arguments)})
         while line := await reader.readline():
             answer = json.loads(line)
             if "failed" in answer:
@@ -81,7 +89,7 @@ async def order_restart(name: str, services: Sequence[str]) -> AsyncIterator[str
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-    raise PlatformError("The platform ended before it had restarted; see: penstock logs, penstock status")
+    raise PlatformError(f"The platform ended before the {order} did; see: penstock logs, penstock status")
 
 
 def _write(writer: asyncio.StreamWriter, line: object) -> None:

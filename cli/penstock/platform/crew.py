@@ -38,6 +38,14 @@ class Crew:
 
         Raises PlatformError where it does not become ready; then the other has stayed.
         """
+        await self.beside(successor, probe)
+        await self.retire(successor.name, by=by, grace=grace)
+
+    async def beside(self, successor: Child, probe: Probe) -> Child:
+        """Start a process beside the one of its name, which goes by another until it is retired; gives that one.
+
+        Raises PlatformError where it does not become ready; then the other has stayed.
+        """
         name, leaving = successor.name, successor.name + LEAVING
         former = self._children[name]
         await former.unguard()
@@ -48,14 +56,39 @@ class Crew:
             await successor.ready(probe)
         except BaseException:
             await successor.stop(GRACE)
-            self._ledger.rename(leaving, name)
-            self._children[name] = self._children.pop(leaving)
+            self._put_back(name)
             former.guard()
             raise
         successor.guard()
-        await former.stop(grace, by)
+        return former
+
+    async def retire(self, name: str, *, by: signal.Signals, grace: float) -> None:
+        """End the one beside which another took its name."""
+        leaving = name + LEAVING
+        await self._children[leaving].stop(grace, by)
         del self._children[leaving]
         self._ledger.remove(leaving)
+
+    async def return_to(self, name: str, *, by: signal.Signals, grace: float) -> None:
+        """End the one that took the name, and give the name back."""
+        successor, former = self._children[name], self._children[name + LEAVING]
+        await successor.stop(grace, by)
+        await former.unguard()
+        self._put_back(name)
+        former.guard()
+
+    async def remove(self, name: str, *, grace: float) -> None:
+        """End one that nobody follows."""
+        await self._children.pop(name).stop(grace)
+        self._ledger.remove(name)
+
+    def leaving(self) -> Sequence[str]:
+        """The names whose former bearers still run."""
+        return [name.removesuffix(LEAVING) for name in self._children if name.endswith(LEAVING)]
+
+    def _put_back(self, name: str) -> None:
+        self._ledger.rename(name + LEAVING, name)
+        self._children[name] = self._children.pop(name + LEAVING)
 
     async def stop(self, order: Sequence[Sequence[str]]) -> None:
         """Stop all: those roles together that are named together, one group after the other."""

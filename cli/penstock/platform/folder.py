@@ -53,6 +53,11 @@ class DataFolder:
         return self.root / "state.json"
 
     @property
+    def bus(self) -> Path:
+        """Which bus the platform was moved to; not there where it never was."""
+        return self.root / "bus.json"
+
+    @property
     def restored(self) -> Path:
         """What was made anew on the bus while the platform ran."""
         return self.root / "restored.json"
@@ -61,6 +66,11 @@ class DataFolder:
     def processes(self) -> Path:
         """The processes that the supervisor started."""
         return self.root / "processes.json"
+
+    @property
+    def archive(self) -> Path:
+        """Archived events, where no other storage was named."""
+        return self.root / "archive"
 
     @property
     def logs(self) -> Path:

@@ -61,5 +61,7 @@ def summary(facts: dict[str, Any]) -> str:
     if restored := facts["bus_restored"]:
         times = f"{restored['times']} times since the start" if restored["times"] > 1 else "once since the start"
         lines.append(f"bus        was emptied, made anew at {restored['restored_at']} ({times})")
+    if audited := facts["audit"]:
+        lines.append(f"audit      {audited['found']} ({audited['at']})")
     lines += [f"{name:<10} {' '.join(map(str, pids)) or 'down'}" for name, pids in facts["processes"].items()]
     return "\n".join(lines)

@@ -42,16 +42,27 @@ def plan(folder: DataFolder, bus: str | None, database: str | None, many: int) -
     _check("--database", database, DATABASE_SCHEMES)
     embedded: list[Server] = []
     passwords = {} if bus and database else load_passwords(folder)
-    client, monitor, sql = free_ports(3)
     if not bus:
-        nats = NatsServer(folder.root / "nats", passwords["nats"], client, monitor)
+        nats = embedded_bus(folder)
         embedded, bus = [nats], nats.url
     if database:
         everywhere = dict.fromkeys(SERVICES, database)
         given = Addresses(bus=bus, database=database, audit_database=database, databases=everywhere)
         return given, embedded
+    (sql,) = free_ports(1)
     postgres = PostgresServer(folder.root / "postgres", passwords["admin"], sql, server_account(), _room_for(many))
     return _own(bus, postgres, passwords), [*embedded, postgres]
+
+
+def embedded_bus(folder: DataFolder) -> NatsServer:
+    """The bus that the platform runs itself, on ports that are free now."""
+    client, monitor = free_ports(2)
+    return NatsServer(folder.root / "nats", load_passwords(folder)["nats"], client, monitor)
+
+
+def check_bus(option: str, url: str) -> None:
+    """Raise PlatformError for what can't be the address of a bus."""
+    _check(option, url, BUS_SCHEMES)
 
 
 def _own(bus: str, postgres: PostgresServer, passwords: Mapping[str, str]) -> Addresses:
@@ -66,8 +77,11 @@ def _own(bus: str, postgres: PostgresServer, passwords: Mapping[str, str]) -> Ad
 
 
 def _room_for(processes: int) -> tuple[tuple[str, str], ...]:
-    """PostgreSQL's settings for so many services' processes (5 in the pool, some at a start) and a few commands."""
-    return (("max_connections", str(max(100, 8 * processes + 40))),)
+    """PostgreSQL's settings for so many services' processes (5 in the pool, some at a start) and a few commands.
+
+    Twice as many: while the platform moves to another bus there are two of each.
+    """
+    return (("max_connections", str(max(100, 16 * processes + 40))),)
 
 
 def _check(option: str, url: str | None, schemes: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ LATER = ("penstock_common.service", "sqlalchemy.dialects.postgresql.asyncpg", "u
 """What every service loads once it runs."""
 DRAIN_SECONDS = 120.0
 """What a process whose successor serves already gives to what it has begun."""
+ARCHIVE = "PENSTOCK_ARCHIVE__"
 OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
@@ -35,22 +36,30 @@ class Wiring:
     log_format: str
     otlp: str | None
     """Where spans go."""
+    archive: str = ""
+    """URL of the storage where events are archived; empty for a folder of the data folder."""
     tools: Sequence[str] = ()
     """Hosts and networks inside that tasks and the webhooks of requests may call."""
 
-    def program(self, slot: Slot, ready_fd: int, *, others_serve: bool = False) -> Program:
+    @property
+    def archive_url(self) -> str:
+        """Where events are archived."""
+        return self.archive or str(self.folder.archive)
+
+    def program(self, slot: Slot, ready_fd: int, *, others_serve: bool = False, relay: bool = True) -> Program:
         """The command line and environment of one process, which says on `ready_fd` when it is ready.
 
-        Where others serve it takes no request before that.
+        Where others serve it takes no request before that; without `relay` they publish what its outbox holds.
         """
         service, sockets = slot.service, slot.sockets()
         settings = self._common(service, slot.port) | getattr(self, f"_{service}")()
         settings |= {"READY_FD": str(FIRST_FD + len(sockets)), "DRAIN_GRACE": str(DRAIN_SECONDS)}
         settings["HTTP__WHEN_READY"] = str(others_serve or slot.shared is not None)
+        settings["RELAY"] = str(relay)
         if slot.shared:
             settings["HTTP__OWN_FD"] = str(FIRST_FD + 1)
         # Only inference talks to engines, so only it sees their keys and the proxies on the way to them.
-        inherited = dict(os.environ) if service == "inference" else plain_environment()
+        inherited = dict(os.environ) if service == "inference" else plain_environment() | self._storage_account()
         prefix = f"PENSTOCK_{service.upper()}_"
         return Program(
             name=slot.name,
@@ -68,6 +77,7 @@ class Wiring:
             "HTTP__PORT": str(port),
             "HTTP__FD": str(FIRST_FD),
             "LOG__FORMAT": self.log_format,
+            **self._archiving(),
             **self._traces(),
         }
 
@@ -76,6 +86,17 @@ class Wiring:
             return {}
         headers = os.environ.get(OTLP_HEADERS)  # often a key: not for the command line
         return {"TRACES__ENDPOINT": self.otlp} | ({"TRACES__HEADERS": headers} if headers else {})
+
+    def _archiving(self) -> dict[str, str]:
+        """The same for every service, as the environment has it: PENSTOCK_ARCHIVE__HOT_DAYS and others."""
+        named = {
+            name.removeprefix("PENSTOCK_"): value for name, value in os.environ.items() if name.startswith(ARCHIVE)
+        }
+        return named | {"ARCHIVE__URL": self.archive_url}
+
+    def _storage_account(self) -> dict[str, str]:
+        """What the storage's client reads by itself; it is in no setting, so that nothing prints it."""
+        return {name: value for name, value in os.environ.items() if self.archive and name.startswith("AWS_")}
 
     def _keyring(self) -> dict[str, str]:
         return {"KEYRING__PATH": str(self.folder.root / "keyring")}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from penstock.auditing.place import Place, in_words
 from penstock.platform.asking import get_json
 from penstock.platform.bus_watch import restored
 from penstock.platform.crew import role_of
@@ -28,6 +29,8 @@ class State:
     database: str
     audit_database: str
     """As `database`, for a role that reads all schemas and writes none."""
+    archive: str = ""
+    """Where events are archived; empty where that is not known."""
     control: str = ""
     """The socket of the supervisor; none where the platform is supervised elsewhere."""
     metrics: Mapping[str, str] = field(default_factory=dict)
@@ -77,9 +80,17 @@ async def snapshot(folder: DataFolder, started: State | None = None) -> dict[str
         "bus": state.bus,
         "bus_restored": restored(folder),
         "database": state.database,
+        "audit": audited(folder),
         "metrics": state.metrics,
         "processes": processes(folder),
     }
+
+
+def audited(folder: DataFolder) -> dict[str, Any] | None:
+    """What the audit of the bus found last, in words, and when; None before its first look."""
+    if not (report := Place.of(folder.root).last()):
+        return None
+    return {"at": report["at"], "clean": report["clean"], "found": in_words(report)}
 
 
 async def models(state: State) -> list[str]:
