@@ -17,6 +17,7 @@ REFUSALS = frozenset(
     {
         UNREACHABLE,
         "api.starting",
+        "api.stopping",
         "common.bus_unavailable",
         "common.database_unavailable",
         "inference.records_unavailable",

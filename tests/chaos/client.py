@@ -19,6 +19,7 @@ TRY_AGAIN = (503, 504)  # statuses that say that it is only now that it can't be
 SIP, SIP_PAUSE, SIPS = 2048, 0.15, 60
 """How a slow client reads: bytes at a time, seconds between, times until it has had enough of that."""
 TOOLS = [{"type": "function", "function": {"name": CALL_NAME, "parameters": {"type": "object", "properties": {}}}}]
+STOPPING = '"code":"api.stopping"'
 CUT = (aiohttp.ClientError, ConnectionError, TimeoutError, asyncio.IncompleteReadError)
 
 
@@ -57,6 +58,8 @@ class Conversation:
     """When something was heard last."""
     _rest: bytes = b""
     _deleting: "asyncio.Task[None] | None" = None
+    _sent_away: bool = False
+    """Whether the process said that it stops: another one goes on from where it was."""
 
     async def run(self) -> Story:
         """Ask, read, come back as often as it takes."""
@@ -104,6 +107,8 @@ class Conversation:
             url, json=body_of(plan), headers=headers_of(plan), timeout=timeout
         ) as answer:
             if answer.status != 200:
+                if plan.named and STOPPING in await answer.text():
+                    return
                 story.body, story.ending = await answer.text(), Ending.REFUSED
                 story.request_id = answer.headers.get("x-request-id", "")
                 self._note(answer.status, story.body[:200])
@@ -146,12 +151,12 @@ class Conversation:
     async def _read(self, answer: aiohttp.ClientResponse) -> None:
         """Until the end, the cut, or the moment to leave."""
         self._last = self._last or self.place.now()
-        plan, sips = self.story.plan, 0
+        plan, sips, self._sent_away = self.story.plan, 0, False
         while not self._over:
             slow = plan.habit is Habit.SLOW and (sips := sips + 1) < SIPS
             data = await answer.content.read(SIP if slow else 1 << 16)
             if not data:
-                self.story.clean_cuts += not self._over
+                self.story.clean_cuts += not (self._over or self._sent_away)
                 return self._note("the stream ended without an end")
             self._take(data)
             if slow:
@@ -167,7 +172,9 @@ class Conversation:
         *events, self._rest = (self._rest + data).split(b"\n\n")
         for event in events:
             fields = dict(line.split(": ", 1) for line in event.decode().split("\n") if ": " in line)
-            if "data" in fields:
+            if STOPPING in fields.get("data", ""):
+                self._sent_away = True
+            elif "data" in fields:
                 story.heard.append(Heard(now, fields.get("id", ""), fields["data"]))
                 self._ending(fields["data"])
 

@@ -4,7 +4,10 @@ Run as `python -m tests.chaos.engine PORT`. `GET /counts` gives every call that 
 """
 
 import asyncio
+import base64
+import hashlib
 import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +54,13 @@ class Engine:
     def application(self) -> web.Application:
         """Its routes."""
         app = web.Application(client_max_size=8 << 20)
-        app.add_routes([web.post("/v1/chat/completions", self.complete), web.get("/counts", self.counts)])
+        app.add_routes(
+            [
+                web.post("/v1/chat/completions", self.complete),
+                web.post("/v1/embeddings", embed),
+                web.get("/counts", self.counts),
+            ]
+        )
         return app
 
     async def counts(self, _: web.Request) -> web.Response:
@@ -99,6 +108,23 @@ class Engine:
         said = self._said.get(key, 0)
         await asyncio.sleep(1 / (AGAIN if number < said else work.order.pace))
         self._said[key] = max(self._said.get(key, 0), number + 1)
+
+
+async def embed(request: web.Request) -> web.Response:
+    """Vectors of texts, the same for the same text."""
+    body = await request.json()
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    data = [
+        {"object": "embedding", "index": n, "embedding": base64.b64encode(_vector(text)).decode()}
+        for n, text in enumerate(texts)
+    ]
+    tokens = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    return web.json_response({"object": "list", "model": "chaos", "data": data, "usage": tokens})
+
+
+def _vector(text: str) -> bytes:
+    """Eight floats, none of them 0."""
+    return array("f", [1.0 + byte for byte in hashlib.blake2s(text.encode(), digest_size=8).digest()]).tobytes()
 
 
 CHUNK: dict[str, Any] = {"id": "engine-1", "object": "chat.completion.chunk", "created": 1, "model": "chaos"}

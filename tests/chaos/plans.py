@@ -3,9 +3,9 @@
 import random
 from dataclasses import dataclass
 
+from tests.chaos.equipment import PREFIXED, VERIFIED
 from tests.chaos.history import Habit, Plan
 from tests.chaos.script import Order
-from tests.chaos.stack import PREFIXED, VERIFIED
 
 HABITS = (
     *[Habit.STAYS] * 10,

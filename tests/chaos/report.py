@@ -5,13 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.checker import Outcome, Violation
-from tests.chaos.faults import Done, Kind
+from tests.chaos.faults import BUS, POSTGRES, Done, Kind
 from tests.chaos.history import Ending, Story
 
 AFFECTED = 2.0
 """Seconds of silence that say that a fault was noticed; adapters beat and engines speak more often."""
 LOST = ("lost", "never_ended", "reconcile: lost", "reconcile: never_ended")
 TWICE = ("charged_twice", "reconcile: charged_twice")
+BROKEN = (
+    "text_differs",
+    "call_differs",
+    "role_twice",
+    "malformed",
+    "silent_cut",
+    "dishonest_error",
+    "done_on_truncated",
+    "ends",
+    "finish_differs",
+)
+"""What a stream may not be."""
 SHOWN = 20  # violations that are printed; all are kept
 TOLD = (Ending.REFUSED, Ending.UNKNOWN)
 """Endings of requests that nobody is known to have accepted."""
@@ -33,6 +45,12 @@ class Result:
     """Requests that ran for a while although their clients were told that they were refused."""
     calls: int = 0
     """Calls of the engine."""
+    errands: dict[str, int] = field(default_factory=dict)
+    """How many of each kind were accepted."""
+    disks: dict[str, str] = field(default_factory=dict)
+    """What was filled, by server."""
+    restored: list[str] = field(default_factory=list)
+    """What the bus had lost for good, and what was made anew."""
 
     @property
     def accepted(self) -> list[Outcome]:
@@ -55,6 +73,33 @@ class Result:
         noticed = (o.silence for o in self.accepted if o.resumed or o.silence > AFFECTED)
         return sorted(noticed)
 
+    @property
+    def broken(self) -> int:
+        """Streams that were accepted and did not give their client the answer."""
+        return self.count(*BROKEN) + len(self.failed)
+
+    def figures(self) -> dict[str, object]:
+        """For machines; times in seconds."""
+        silences = self.recoveries
+        return {
+            "bus": self.bus,
+            "seed": self.seed,
+            "streams": self.streams,
+            "faults": len(self.faults),
+            "faults_by_kind": Counter(str(done.fault.kind) for done in self.faults),
+            "disks": self.disks,
+            "requests_accepted": len(self.accepted),
+            "errands_accepted": self.errands,
+            "lost": self.count(*LOST),
+            "charged_twice": self.count(*TWICE),
+            "streams_broken": self.broken,
+            "violations": len(self.violations),
+            "resumed": sum(bool(outcome.resumed) for outcome in self.accepted),
+            "taken_over": sum(outcome.attempt > 1 for outcome in self.accepted),
+            "recovery_p50": round(percentile(silences, 50), 1),
+            "recovery_p99": round(percentile(silences, 99), 1),
+        }
+
     def count(self, *kinds: str) -> int:
         """Violations of these kinds."""
         return sum(violation.kind in kinds for violation in self.violations)
@@ -70,10 +115,13 @@ class Result:
         return [
             f"chaos on {self.bus}, seed {self.seed}, {self.streams} live streams",
             f"  faults         {len(self.faults)}: {_shown(kinds)}",
-            f"  servers away   {', '.join(self._away(k) for k in (Kind.RESTART_BUS, Kind.RESTART_POSTGRES))}",
+            f"  disks          {', '.join(f'{name}: {disk}' for name, disk in self.disks.items())}",
+            *([f"  made anew      {', '.join(self.restored)}"] if self.restored else []),
+            f"  servers away   {', '.join(map(self._away, (BUS, POSTGRES)))}",
             f"  requests       {len(self.outcomes)}: {_shown(endings)}; {self.calls} calls of the engine",
             f"  refused        {_shown(refusals)}; charged nevertheless {self.refused_and_charged}",
             f"  accepted       {len(self.accepted)}, whole {sum(o.whole for o in self.accepted)}",
+            f"  errands        {_shown(Counter(self.errands))}",
             f"  resumed        {len(resumed)} on {sum(resumed)} connections",
             f"  taken over     {sum(o.attempt > 1 for o in self.accepted)}",
             f"  errors         {len(self.failed)} {_shown(errors)}",
@@ -85,10 +133,24 @@ class Result:
             *(f"    {v.kind} {v.request_id}: {v.detail}" for v in self.violations[:SHOWN]),
         ]
 
-    def _away(self, kind: Kind) -> str:
-        """How long a server was gone, each time."""
-        times = [f"{done.ended - done.began:.1f}" for done in self.faults if done.fault.kind is kind]
-        return f"{kind.removeprefix('restart ')} {' '.join(times) or 0} s"
+    def _away(self, server: str) -> str:
+        """How long a server was gone, each time that it was killed."""
+        gone = (done for done in self.faults if (done.fault.kind, done.fault.target) == (Kind.RESTART, server))
+        return f"{server} {' '.join(f'{done.ended - done.began:.1f}' for done in gone) or 0} s"
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """The figures as a table of Markdown."""
+    rows = [(result.figures(), result) for result in results]
+    return [
+        "| bus, seed | faults | accepted | lost | charged twice | streams broken | recovery p50 / p99 |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {f['bus']} {f['seed']} | {f['faults']} | {len(r.accepted) + sum(r.errands.values()):,} | {f['lost']} "
+            f"| {f['charged_twice']} | {f['streams_broken']} | {f['recovery_p50']} / {f['recovery_p99']} s |"
+            for f, r in rows
+        ),
+    ]
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float:

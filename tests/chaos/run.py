@@ -1,13 +1,8 @@
-"""Live streams, faults by schedule, and the check of everything that was heard and booked.
+"""Live streams and errands, faults by schedule, and the check of everything that was heard and booked."""
 
-Run as `python -m tests.chaos.run`; `make chaos` does it for half an hour on both buses.
-"""
-
-import argparse
 import asyncio
 import itertools
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +13,24 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.books import compared, counted, read_books, read_counts
-from tests.chaos.checker import charged_though_refused, check_all, check_story
+from tests.chaos.checker import Violation, charged_though_refused, check_all, check_story
 from tests.chaos.client import Conversation, Place, make_session
-from tests.chaos.faults import Fault, Injector, schedule
+from tests.chaos.equipment import MODULES
+from tests.chaos.errand_checks import check_errands, is_under_way
+from tests.chaos.errand_reading import read_answers, read_ends
+from tests.chaos.errands import Errands
+from tests.chaos.faults import BUS, Fault, schedule
 from tests.chaos.history import Ending, Story
+from tests.chaos.injector import Injector
 from tests.chaos.plans import Load
+from tests.chaos.receiver import Receiver
 from tests.chaos.report import Result
-from tests.chaos.stack import BUSES, MODULES, Stack, running
+from tests.chaos.stack import Stack, running
 
 RAMP = 2.0  # seconds in which the first clients come
 PATIENCE = 75.0  # seconds
 SETTLE = 45.0  # seconds for what is still under way when the last client left
+ERRANDS = 90.0  # the same for errands: whoever posts a webhook is followed by another process after 30
 KEPT = 50  # stories of which something was wrong
 say_at_once = partial(print, flush=True)
 
@@ -49,6 +51,16 @@ class Campaign:
     """Instead of those that the seed makes."""
     patience: float = PATIENCE
     """Seconds of silence, or of refusals, after which a client calls an accepted answer lost."""
+    errands: bool = True
+    """Whether there are also requests answered later, runs, schedules and documents."""
+
+    @property
+    def command(self) -> str:
+        """What repeats it: the same schedule and the same requests."""
+        load = self.load
+        said = f"--bus {self.bus} --seed {self.seed} --minutes {self.seconds / 60:.4g} --streams {self.streams}"
+        lengths = f"--answers {load.seconds[0]:g} {load.seconds[1]:g} --pace {load.pace[0]:g} {load.pace[1]:g}"
+        return f'make chaos ARGS="{said} {lengths}"'
 
 
 @dataclass
@@ -82,9 +94,14 @@ class Crowd:
 async def carry_out(campaign: Campaign, say: Callable[[str], None] = say_at_once) -> Result:
     """One run: what was done, what was heard, and every promise that was broken."""
     result = Result(campaign.bus, campaign.seed, campaign.streams)
-    faults = schedule(campaign.seed, campaign.seconds) if campaign.faults is None else campaign.faults
-    say("\n".join([f"schedule of seed {campaign.seed}:", *map(str, faults)]))
-    async with running(campaign.bus, campaign.modules) as stack, make_session(campaign.patience) as session:
+    faults = schedule(campaign.seed, campaign.seconds, campaign.bus) if campaign.faults is None else campaign.faults
+    say("\n".join([f"schedule of seed {campaign.seed} on {campaign.bus}:", *map(str, faults)]))
+    async with (
+        running(campaign.bus, campaign.seed, campaign.modules) as stack,
+        make_session(campaign.patience) as session,
+        Receiver().listening() as receiver,
+    ):
+        result.disks = {name: host.disk.name for name, host in stack.hosts.items()}
         began = time.monotonic()
         place = Place(
             session,
@@ -93,23 +110,46 @@ async def carry_out(campaign: Campaign, say: Callable[[str], None] = say_at_once
             random.Random(f"clients {campaign.seed}"),
             campaign.patience,
         )
+        errands = Errands(place, campaign.seed, receiver)
         injector = Injector(stack, faults, place.now)
-        await asyncio.gather(Crowd(campaign, place, result).run(), injector.run())
-        result.faults = injector.done
-        say(f"the last client left after {place.now():.0f} s")
-        await _hold_against_books(stack, result)
-        if not result.passed:
-            say(f"kept in {_keep(result, stack)}")
+        if campaign.errands:
+            await errands.prepare()
+            began = time.monotonic()
+        try:
+            load = [
+                Crowd(campaign, place, result).run(),
+                *([errands.run(campaign.seconds)] if campaign.errands else []),
+            ]
+            await asyncio.gather(injector.run(), *load)
+            say(f"the last client left after {place.now():.0f} s")
+            await _hold_against_books(stack, result, errands if campaign.errands else None)
+        finally:
+            result.faults, result.errands = injector.done, errands.counts()
+            result.restored = [f"deleted {name}" for name in stack.hosts[BUS].deleted] + stack.restored
+            if not result.passed:
+                say(f"kept in {_keep(result, stack)}; again: {campaign.command}")
     return result
 
 
-async def _hold_against_books(stack: Stack, result: Result) -> None:
-    result.violations += await compared(stack.databases.audit, SETTLE)
+async def _hold_against_books(stack: Stack, result: Result, errands: Errands | None) -> None:
+    audit = stack.databases.audit
+    if errands:
+        result.violations += await _hold_errands(errands, audit)
+    result.violations += await compared(audit, SETTLE)
     calls = await read_counts(stack.engine)
     result.calls = len(calls)
-    books = await read_books(stack.databases.audit)
+    books = await read_books(audit)
     result.violations += check_all(result.outcomes, books, counted(calls))
     result.refused_and_charged = charged_though_refused(result.outcomes, books)
+
+
+async def _hold_errands(errands: Errands, audit: str) -> list[Violation]:
+    """Once nothing is under way any more, or nobody would wait any longer."""
+    accepted, heard, end = errands.accepted, errands.receiver, time.monotonic() + ERRANDS
+    while is_under_way(accepted, heard, ends := await read_ends(audit)) and time.monotonic() < end:
+        await asyncio.sleep(1.0)
+    refused = [Violation("errand_refused", "", wrong) for wrong in errands.wrong]
+    return refused + check_errands(accepted, heard, ends, await read_answers(errands))
 
 
 def _keep(result: Result, stack: Stack) -> Path:
@@ -117,41 +157,7 @@ def _keep(result: Result, stack: Stack) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{result.bus}-{result.seed}-"))
     for name, story in result.stories.items():
         (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(story)))
-    for log in (*stack.home.glob("*.log"), stack.bus.log, stack.postgres.log):
+    for log in stack.logs:
         (folder / log.name).write_bytes(log.read_bytes())
     (folder / "report.txt").write_text("\n".join(result.lines()))
     return folder
-
-
-def main() -> None:
-    """Exit code 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(
-        description="Kill and freeze everything under live streams, and check the history."
-    )
-    parser.add_argument("--bus", choices=[*BUSES, "both"], default="both")
-    parser.add_argument("--seed", type=int, default=None, help="the same seed makes the same schedule and requests")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of faults, shared by the buses")
-    parser.add_argument("--streams", type=int, default=200, help="live at once")
-    given = parser.parse_args()
-    seed = random.randrange(10_000) if given.seed is None else given.seed
-    buses = list(BUSES) if given.bus == "both" else [given.bus]
-    results = [
-        asyncio.run(
-            carry_out(
-                Campaign(
-                    bus=bus,
-                    seed=seed,
-                    seconds=60 * given.minutes / len(buses),
-                    streams=given.streams,
-                    load=Load(seed),
-                )
-            )
-        )
-        for bus in buses
-    ]
-    print("\n".join(line for result in results for line in result.lines()))
-    sys.exit(not all(result.passed for result in results))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ from pathlib import Path
 from penstock.platform.asking import is_ok
 from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
+from tests.chaos.clocked import set_offset
 
 PAUSE = 0.3  # seconds between a death and the next start
 READY_WITHIN = 90.0  # seconds
@@ -32,6 +33,10 @@ class Role:
         """What people call the process."""
         return f"{self.service}-{self.number}"
 
+    def clock(self, home: Path) -> Path:
+        """The file that says by how much its clock is wrong."""
+        return home / f"{self.name}.clock"
+
     def program(self, home: Path) -> Program:
         """Its command line."""
         prefix = f"PENSTOCK_{self.service.upper()}_"
@@ -39,7 +44,7 @@ class Role:
         named = {f"{prefix}{name}": value for name, value in settings.items()}
         return Program(
             name=self.name,
-            argv=(sys.executable, "-m", self.module),
+            argv=(sys.executable, "-m", "tests.chaos.clocked", self.module, str(self.clock(home))),
             env=plain_environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | named,
             cwd=home,
         )
@@ -64,8 +69,14 @@ class Service:
         """What it said."""
         return self.home / f"{self.role.name}.log"
 
+    @property
+    def clock(self) -> Path:
+        """The file that says by how much its clock is wrong."""
+        return self.role.clock(self.home)
+
     async def start(self) -> None:
         """Start it, and keep it alive from now on."""
+        set_offset(self.clock, 0.0)
         await self._spawn()
         self._guard = asyncio.create_task(self._keep_alive())
 
@@ -78,6 +89,10 @@ class Service:
     def kill(self) -> None:
         """kill -9."""
         self._signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """Have it end in order."""
+        self._signal(signal.SIGTERM)
 
     def freeze(self) -> None:
         """Stop it as it stands."""

@@ -1,33 +1,35 @@
-"""A platform in pieces: each server and each service may be killed by itself."""
+"""A platform in pieces: each server, each service and each cable between them may be broken by itself."""
 
 import asyncio
-import os
+import random
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from penstock.platform.ports import LOOPBACK, free_ports
 from penstock.platform.program import tie_to_parent
-from penstock_api.domain.keys import digest_of
-from penstock_common.messaging.connect import apply_topology
-from tests.chaos.services import Role, Service
-from tests.support.api import ADMIN, USER
+from penstock_common.messaging.connect import apply_topology, keep_topology
+from tests.chaos.acks import AMQP, NATS
+from tests.chaos.equipment import MODULES, Wiring, roles
+from tests.chaos.faults import BUS, CLUSTER, ENGINE, POSTGRES, PROCESSES, cable
+from tests.chaos.hosts import Host, equipped
+from tests.chaos.proxy import Cable, ports_of
+from tests.chaos.services import Service
 from tests.support.databases import Databases, temporary_platform
+from tests.support.nats_cluster import NatsCluster
 from tests.support.servers import Server, nats_server, postgres_server, rabbitmq_server, scratch_folder
 
-BUSES = {"nats": nats_server, "rabbitmq": rabbitmq_server}
-VERIFIED, PREFIXED = "chaos/verified", "chaos/prefixed"
-"""Models whose answers are taken over by verified regeneration, and by continuing what was delivered."""
-NO_FSYNC = (("fsync", "off"), ("full_page_writes", "off"))
+BUSES: dict[str, Callable[[], Server | NatsCluster]] = {
+    "nats": nats_server,
+    "rabbitmq": rabbitmq_server,
+    CLUSTER: NatsCluster,
+}
+NO_FSYNC = (("fsync", "off"), ("full_page_writes", "off"), ("max_wal_size", "256MB"))
 """Processes die here, machines don't."""
-MODULES = {"api": "penstock_api", "inference": "penstock_inference", "billing": "penstock_billing"}
-PRICE = {"input": 0.4, "output": 1.2, "provider_input": 0.2, "provider_output": 0.6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,92 +37,70 @@ class Stack:
     """Everything of one run."""
 
     home: Path
-    bus: Server
-    postgres: Server
+    hosts: dict[str, Host]
     databases: Databases
-    apis: list[Service]
-    inferences: list[Service]
-    billing: Service
+    services: list[Service]
+    cables: dict[str, Cable]
+    """By name."""
     engine: str
     """Base URL of the engine."""
+    restored: list[str]
+    """What the bus had lost and was made anew, as a running platform does by itself."""
 
     @property
-    def services(self) -> list[Service]:
-        """All processes of the platform's own."""
-        return [*self.apis, *self.inferences, self.billing]
+    def apis(self) -> list[Service]:
+        """The processes that clients talk to."""
+        return [service for service in self.services if service.role.service == "api"]
 
-    async def restart_bus(self) -> None:
-        """kill -9, and start on the same store."""
-        await asyncio.to_thread(self.bus.kill)
-        await asyncio.to_thread(self.bus.start)
+    def service(self, name: str) -> Service:
+        """A process by its name."""
+        return next(service for service in self.services if service.role.name == name)
 
-    async def restart_postgres(self) -> None:
-        """An immediate stop, as after a crash: what was committed is there, and nothing else."""
-        os.kill(self.postgres.pid, signal.SIGQUIT)
-        await asyncio.to_thread(self.postgres.stop)
-        await asyncio.to_thread(self.postgres.start)
+    @property
+    def logs(self) -> list[Path]:
+        """Of services and servers."""
+        return [*self.home.glob("*.log"), *(log for host in self.hosts.values() for log in host.server.logs)]
 
 
 @asynccontextmanager
-async def running(bus: str, modules: Mapping[str, str] = MODULES) -> AsyncIterator[Stack]:
+async def running(bus: str, seed: int, modules: Mapping[str, str] = MODULES) -> AsyncIterator[Stack]:
     """A platform on one bus, ready for requests. `modules` may name others that are run as a service."""
     async with AsyncExitStack() as stack:
         home = scratch_folder("chaos")
         stack.callback(shutil.rmtree, home, ignore_errors=True)
-        servers = BUSES[bus](), postgres_server(*NO_FSYNC)
-        for server in servers:
-            stack.callback(server.dispose)
-            await asyncio.to_thread(server.start)
-        databases = await stack.enter_async_context(temporary_platform(_maintenance(servers[1])))
-        await apply_topology(servers[0].url)
+        made = postgres_server(*NO_FSYNC)
+        hosts = {BUS: await equipped(stack, BUS, BUSES[bus]()), POSTGRES: await equipped(stack, POSTGRES, made)}
+        databases = await stack.enter_async_context(temporary_platform(_maintenance(made)))
+        await apply_topology(hosts[BUS].server.url)
+        restored: list[str] = []
+        keeping = asyncio.create_task(keep_topology(hosts[BUS].server.url, restored.extend, restored.append))
+        stack.callback(keeping.cancel)
         engine = await stack.enter_async_context(_engine(home))
-        services = _services(home, servers[0].url, databases, modules, engine)
+        cables = _cables(hosts, engine, random.Random(f"cables {seed}"))
+        for each in cables.values():
+            await stack.enter_async_context(each.laid())
+        wiring = Wiring(hosts[BUS].server.url, databases.services, {name: each.port for name, each in cables.items()})
+        services = [Service(role, home) for role in roles(home, wiring, modules)]
         for service in services:
             stack.push_async_callback(service.stop)
             await service.start()
         await asyncio.gather(*(service.ready() for service in services))
-        yield Stack(home, *servers, databases, services[:2], services[2:4], services[4], engine)
+        yield Stack(home, hosts, databases, services, cables, engine, restored)
+
+
+def _cables(hosts: Mapping[str, Host], engine: str, chance: random.Random) -> dict[str, Cable]:
+    """From each process to the servers that it asks, and from all of inference to the engine."""
+    servers = {name: host.server for name, host in hosts.items()}
+    names = [f"{service}-{number}" for service, count in PROCESSES.items() for number in range(count)]
+    framing = AMQP if servers[BUS].url.startswith("amqp") else NATS
+    cables = {cable(name, BUS): Cable(ports_of(servers[BUS].urls), framing, chance) for name in names}
+    cables |= {cable(name, POSTGRES): Cable(ports_of(servers[POSTGRES].urls), None, chance) for name in names}
+    return cables | {cable("inference", ENGINE): Cable(ports_of([engine]), None, chance)}
 
 
 def _maintenance(postgres: Server) -> str:
     url: str = getattr(postgres.kind, "maintenance_url", postgres.url)
     return url
-
-
-def _services(home: Path, bus: str, databases: Databases, modules: Mapping[str, str], engine: str) -> list[Service]:
-    (home / "models.yaml").write_text(_models(engine))
-    kinds = ("api", "api", "inference", "inference", "billing")
-    ports = free_ports(len(kinds))
-    made = []
-    for index, (service, port) in enumerate(zip(kinds, ports, strict=True)):
-        common = {"BUS__URL": bus, "DATABASE__URL": databases.services[service]}
-        settings = common | _settings(service, home)
-        made.append(Service(Role(service, kinds[:index].count(service), modules[service], settings, port), home))
-    return made
-
-
-def _settings(service: str, home: Path) -> dict[str, str]:
-    keyring = {"KEYRING__PATH": str(home / "keyring")}
-    if service == "api":
-        keys = {
-            "BOOTSTRAP__USER_KEY_SHA256": digest_of(USER).hex(),
-            "BOOTSTRAP__ADMIN_KEY_SHA256": digest_of(ADMIN).hex(),
-        }
-        return keyring | keys | {"OBJECTS__PATH": str(home / "objects")}
-    if service == "inference":
-        folders = {"SECRETS__PATH": str(home / "secrets"), "SIM__PATH": str(home / "sim")}
-        return keyring | folders | {"MODELS_FILE": str(home / "models.yaml")}
-    return {}
-
-
-def _models(engine: str) -> str:
-    """The catalogue: the engine by two names, in two dialects."""
-    common = {"url": f"{engine}/v1", "upstream_model": "chaos", "price": PRICE}
-    models = [
-        {"name": VERIFIED, "engine": "openai-compatible", **common},
-        {"name": PREFIXED, "engine": "vllm", **common},
-    ]
-    return yaml.safe_dump({"models": models})
 
 
 @asynccontextmanager

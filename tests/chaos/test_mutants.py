@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.chaos.equipment import MODULES
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.plans import Load
 from tests.chaos.report import Result
 from tests.chaos.run import Campaign, carry_out
-from tests.chaos.stack import MODULES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(600)]
 
 SEED = 8
 MUTANTS = "tests.chaos.mutants"
-FREEZES = [Fault(5.0, Kind.FREEZE_INFERENCE, 0, 7.0), Fault(14.0, Kind.FREEZE_INFERENCE, 1, 7.0)]
+FREEZES = [Fault(5.0, Kind.FREEZE, "inference-0", 7.0), Fault(14.0, Kind.FREEZE, "inference-1", 7.0)]
 """Each longer than the bus waits for a sign of life."""
 
 
@@ -29,6 +29,7 @@ async def with_mutant(service: str, mutant: str, faults: Sequence[Fault], second
         modules={**MODULES, service: f"{MUTANTS}.{mutant}"},
         faults=faults,
         patience=20.0,
+        errands=False,
     )
     result = await carry_out(campaign)
     print("\n".join(result.lines()))

@@ -63,6 +63,21 @@ class Server:
         assert self._process, f"{self.kind.name} was not started"
         return self._process.pid
 
+    @property
+    def urls(self) -> list[str]:
+        """For clients, one a node."""
+        return [self.url]
+
+    @property
+    def logs(self) -> list[Path]:
+        """What its nodes printed."""
+        return [self.log]
+
+    @property
+    def alive(self) -> bool:
+        """Whether its first process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> "Server":
         """Start and wait until it answers; the end of its log explains a failure."""
         self.kind.prepare()
@@ -93,9 +108,9 @@ class Server:
     def freeze(self) -> None:
         """Stop its clock: it keeps its connections and answers nothing. Returns once every thread stands still."""
         self._signal(signal.SIGSTOP)
-        for pid in family(self.pid):
-            while not stands_still(pid):
-                time.sleep(0.005)
+        while not all(map(stands_still, family(self.pid))):
+            self._signal(signal.SIGSTOP)  # for a child that was just being forked
+            time.sleep(0.005)
 
     def thaw(self) -> None:
         """Let it go on."""
