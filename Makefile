@@ -49,8 +49,8 @@ bench: bootstrap ## measure CPU, latency and memory beside a mock engine (needs 
 bench-streams: bootstrap ## hold 10,000 streams at once, each word and token checked (needs Go); ARGS="--streams 2000"
 	@exec $(BIN)/python bench/streams $(ARGS)
 
-chaos: bootstrap ## kill, freeze and restart everything under 200 streams; ARGS="--seed 7 --minutes 30 --bus nats --streams 200"
-	@exec $(BIN)/python -m tests.chaos.run $(ARGS)
+chaos: bootstrap ## break everything under 200 streams; ARGS="--seed 7 --minutes 30 --bus nats --streams 200"
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 race: bootstrap ## measure LiteLLM beside Penstock and put the table into the README (needs Go; 8 minutes)
 	@exec $(BIN)/python bench/race $(ARGS)

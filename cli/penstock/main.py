@@ -5,9 +5,14 @@ import sys
 import typer
 
 from penstock.commands import (
+    archive,
+    audit,
+    bus,
     chat,
+    dlq,
     doctor,
     down,
+    events,
     hooks,
     inference,
     kb,
@@ -44,6 +49,11 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 GROUPS = {
+    "archive": archive.app,
+    "audit": audit.app,
+    "bus": bus.app,
+    "dlq": dlq.app,
+    "events": events.app,
     "hooks": hooks.app,
     "inference": inference.app,
     "kb": kb.app,

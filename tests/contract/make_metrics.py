@@ -11,6 +11,8 @@ from prometheus_client import Counter, Gauge, Histogram
 PATH = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 PACKAGES = ("common", "api", "inference", "billing", "worker", "scheduler", "indexer")
 EVERY = "every service"
+AUDIT = "penstock.auditing.metrics", "the audit"
+"""The only module of the command line that counts."""
 NOT_IMPORTED = ("__main__", "migrations")
 """Programs, and what only Alembic can load."""
 
@@ -18,7 +20,7 @@ LABELS = {
     "book": "the two books of the ledger: `customer`, `provider`",
     "bus": "`nats` or `rabbitmq`",
     "by": "what noticed: a constant of the code",
-    "consumer": "the consumers of the topology table, quarantine and dead lanes included",
+    "consumer": "the consumers of the topology table, quarantine and dead lanes included; of the audit also `requests`",
     "lane": "`interactive`, `embeddings`",
     "method": "the methods of HTTP, and `_OTHER`",
     "model": "the catalogue's models by name, and `-` where a request named none of them",
@@ -26,6 +28,7 @@ LABELS = {
     "route": "the routes as OpenAPI names them, and `-` where none took the request",
     "same": "`true` or `false`",
     "service": "the services",
+    "state": "a constant of the code",
     "status": "HTTP statuses that the code sends",
 }
 """What bounds each label. A label that is not here is refused: no client chooses how many series there are."""
@@ -33,7 +36,8 @@ LABELS = {
 HEAD = """# Metrics
 
 Every service serves its metrics for Prometheus at `/metrics` on its own port, together with those of the Python process
-(`process_…`, `python_…`). This page is written by `python -m tests.contract.make_documents` from the code.
+(`process_…`, `python_…`). So does the audit of the bus, see [howto/audit.md](howto/audit.md). Alerts on them:
+`deploy/prometheus/alerts.yaml`. This page is written by `python -m tests.contract.make_documents` from the code.
 """
 
 
@@ -60,7 +64,7 @@ def modules() -> Iterator[tuple[str, object]]:
 def metrics() -> list[Metric]:
     """Everything that the code counts, by name."""
     found: dict[int, Metric] = {}
-    for service, module in modules():
+    for service, module in [*modules(), (AUDIT[1], importlib.import_module(AUDIT[0]))]:
         for value in vars(module).values():
             if isinstance(value, Counter | Gauge | Histogram):
                 found.setdefault(id(value), described(value, EVERY if service == "common" else service))

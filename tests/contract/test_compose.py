@@ -62,8 +62,8 @@ def model(bus: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_only_the_chosen_bus_is_started(model: dict[str, Any], bus: str) -> None:
-    """Beside it: every service, both jobs, who watches the bus, the database and Redis."""
-    assert set(model["services"]) == {*SERVICES, "migrate", "topology", "watch", "postgres", "redis", bus}
+    """Beside it: every service, both jobs, who watches the bus and who audits it, the database and Redis."""
+    assert set(model["services"]) == {*SERVICES, "migrate", "topology", "watch", "audit", "postgres", "redis", bus}
 
 
 @pytest.mark.parametrize("service", SERVICES)

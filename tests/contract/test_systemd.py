@@ -17,7 +17,7 @@ ANALYZE = "systemd-analyze"
 EXPOSED = 30  # of 100; systemd calls up to 49 medium and a service without any confinement 96
 HELP = "systemd-analyze is needed to check the units. Install it: apt-get install systemd"
 BUS = "amqp://someone:secret@rabbit:5672/"
-JOBS = ("penstock-prepare.service", "penstock-topology.service")
+JOBS = ("penstock-prepare.service", "penstock-topology.service", "penstock-audit.service")
 DATABASE = "postgresql://root:secret@postgres:5432/penstock?sslmode=require"
 
 

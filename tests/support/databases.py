@@ -65,6 +65,15 @@ async def temporary_platform(server: str) -> AsyncIterator[Databases]:
         yield _databases(server, name)
 
 
+@asynccontextmanager
+async def copied(server: str, databases: Databases) -> AsyncIterator[Databases]:
+    """A copy of a platform's database, to which nobody may be connected."""
+    async with temporary_database(server, urlsplit(databases.admin).path[1:]) as admin:
+        name = urlsplit(admin).path[1:]
+        await execute(admin, *schema_statements(name))
+        yield _databases(server, name)
+
+
 def _databases(server: str, name: str) -> Databases:
     services = {service: beside(server, name, service) for service in SERVICES}
     return Databases(beside(server, name), beside(server, name, "audit"), services)

@@ -18,7 +18,7 @@ def restart(
     """
     import asyncio  # noqa: PLC0415 (start-up time of other commands)
 
-    from penstock.platform.control import order_restart  # noqa: PLC0415 (as above)
+    from penstock.platform.control import RESTART, ordered  # noqa: PLC0415 (as above)
     from penstock.platform.errors import PlatformError  # noqa: PLC0415 (as above)
     from penstock.platform.folder import DataFolder  # noqa: PLC0415 (as above)
     from penstock.platform.state import running  # noqa: PLC0415 (as above)
@@ -28,7 +28,7 @@ def restart(
         raise PlatformError("This platform is supervised elsewhere; restart its services there, one after the other.")
 
     async def watch() -> None:
-        async for said in order_restart(state.control, [service.value for service in services or ()]):
+        async for said in ordered(state.control, RESTART, [service.value for service in services or ()]):
             typer.echo(said)
 
     asyncio.run(watch())

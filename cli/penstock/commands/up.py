@@ -27,6 +27,18 @@ def reachable(allowed: list[str] | None) -> list[str]:
     return allowed
 
 
+def storage(url: str) -> str:
+    """The address of an object storage. Raises BadParameter."""
+    from penstock_common.objects_url import ObjectsUrlInvalid, objects_at  # noqa: PLC0415 (as above)
+
+    try:
+        if url:
+            objects_at(url)
+    except ObjectsUrlInvalid as error:
+        raise typer.BadParameter(error.message) from error
+    return url
+
+
 def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
     as_json: Json = False,
     data: Data = None,
@@ -40,6 +52,14 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
     otlp: Annotated[
         str | None, typer.Option(help="Send traces to this collector: http://127.0.0.1:4318", callback=collector)
     ] = None,
+    archive: Annotated[
+        str,
+        typer.Option(
+            help="Archive events there: s3://bucket/folder, or a folder; <data>/archive without.",
+            envvar="PENSTOCK_ARCHIVE",
+            callback=storage,
+        ),
+    ] = "",
     allow_tool: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,6 +84,7 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter an option)
         database=database,
         processes=processes,
         otlp=otlp,
+        archive=archive,
         tools=allow_tool or (),
     )
     run_platform(options, as_json=as_json)

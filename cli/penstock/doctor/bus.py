@@ -10,7 +10,7 @@ from penstock_common.messaging.connect import diff_topology, make_inspector
 from penstock_common.messaging.inspection import BusRefused, BusState
 from penstock_common.topology import PLATFORM
 
-BUS, TOPOLOGY, CONSUMERS, DEAD_LETTERS = "bus", "topology", "consumers", "dead letters"
+BUS, TOPOLOGY, CONSUMERS = "bus", "topology", "consumers"
 BETWEEN_LOOKS = 2.0  # seconds; RabbitMQ's counts of a queue are not fresher
 MOST_SHOWN = 5
 
@@ -44,7 +44,7 @@ async def _in_use(patient: Patient, first: BusState, where: str) -> list[Finding
     except PenstockError as error:
         return [topology, Finding(CONSUMERS, Level.FAIL, f"the bus went away: {error.message}", where)]
     stuck = list(_stuck(first, second)) or [Finding(CONSUMERS)]
-    return [topology, *stuck, *(list(_buried(second)) or [Finding(DEAD_LETTERS)])]
+    return [topology, *stuck]
 
 
 async def _topology(url: str, where: str) -> Finding:
@@ -72,10 +72,3 @@ def _stuck(first: BusState, second: BusState) -> Iterator[Finding]:
         problem = f"{count} message(s) wait, and {why}"
         mend = f"see penstock logs {lane.service}; if the process hangs, end it: it is started again by itself"
         yield Finding(CONSUMERS, Level.FAIL, problem, f"consumer {lane.name}", mend)
-
-
-def _buried(state: BusState) -> Iterator[Finding]:
-    for consumer, count in sorted(state.dead_letters.items()):
-        problem = f"{count} message(s) could not be handled and wait for a decision"
-        mend = f"read their reasons in penstock logs {consumer.partition('-')[0]}, and mend the cause first"
-        yield Finding(DEAD_LETTERS, Level.FAIL, problem, f"dlq.{consumer}", mend)

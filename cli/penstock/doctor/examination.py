@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penstock.doctor.api import check_api
+from penstock.doctor.audit import check_audit
 from penstock.doctor.bus import check_bus
 from penstock.doctor.database import check_database
+from penstock.doctor.dead_letters import check_dead_letters
 from penstock.doctor.disk import check_disk, check_permissions
 from penstock.doctor.finding import Check, Finding, Level, Patient
 from penstock.doctor.machine import check_port, check_processes
@@ -16,7 +18,7 @@ from penstock.platform.folder import DataFolder
 from penstock.platform.state import State, running
 
 HERE: tuple[Check, ...] = (check_permissions, check_disk, check_port, check_processes)
-EVERYWHERE: tuple[Check, ...] = (check_database, check_bus, check_api)
+EVERYWHERE: tuple[Check, ...] = (check_database, check_bus, check_audit, check_dead_letters, check_api)
 
 
 def admitted(data: Path | None, bus: str | None, database: str | None, port: int | None) -> Patient:

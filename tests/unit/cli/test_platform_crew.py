@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,19 @@ def test_a_name_begins_with_the_role(name: str, role: str) -> None:
 
 async def _never(_pid: int) -> bool:
     return False
+
+
+async def test_two_of_one_name_are_looked_after_until_one_leaves(stage: Stage) -> None:
+    """A platform between two buses: whichever dies is started again, and the former may be returned to."""
+    former = await stage.crew.beside(stage.child(SERVES), ready)
+    former.program = replace(former.program, name="job.leaving")
+    former.guard()
+    await stage.is_up(2)
+    stage.crew.hasten()
+    await stage.is_up(4)
+    assert stage.names() == {"job", "job.leaving"}
+    pid = stage.pid("job.leaving")
+    await stage.crew.return_to("job", by=signal.SIGQUIT, grace=20)
+    assert (stage.names(), stage.pid()) == ({"job"}, pid)
+    await stage.crew.remove("job", grace=20)
+    assert stage.names() == set()

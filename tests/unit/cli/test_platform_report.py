@@ -13,6 +13,7 @@ FACTS: dict[str, Any] = {
     "models": ["sim/fast", "sim/slow"],
     "data": "/data",
     "bus_restored": None,
+    "audit": None,
     "processes": {"supervisor": [1], "api": [2, 3]},
 }
 

@@ -111,7 +111,7 @@ class Asker:
             deadline=now + timedelta(seconds=question.seconds),
             lane=question.lane,
             on_disconnect=OnDisconnect.CONTINUE,
-            decisions=[*question.decisions, Decision("ask", self.service, self.process)],
+            decisions=[*question.decisions, Decision("ask", self.service, asked_for(self.process))],
         )
 
     def _sealed(self, question: Question) -> tuple[bytes, str]:
@@ -120,3 +120,9 @@ class Asker:
             self.sealer.seal(question.tenant, str(question.request_id), body),
             self.sealer.mac(question.tenant, body),
         )
+
+
+def asked_for(process: str) -> str:
+    """Which process asks, and for what: its run, document, … by which a request is found from there and back."""
+    correlation = CONTEXT.get().correlation
+    return f"{process} for {correlation}" if correlation else process

@@ -1,0 +1,1 @@
+"""`penstock audit bus` on real servers."""

@@ -1,0 +1,1 @@
+"""Faults planted on purpose: each must turn a checker red, or the checker proves nothing."""
