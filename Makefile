@@ -1,6 +1,6 @@
 # The front door. `make help` lists what it can do; `make up` and `make test` are all that a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-compose check fmt lock bench bench-streams chaos race clean bootstrap \
+.PHONY: help up down test test-compose check fmt lock bench bench-streams chaos proof race clean bootstrap \
   example-monitoring example-github example-handbook
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
@@ -22,7 +22,7 @@ down: bootstrap ## stop the platform
 	@exec $(BIN)/penstock down $(ARGS)
 
 test: bootstrap ## run every test on real servers; options in ARGS="-k name"
-	@exec $(BIN)/pytest -n 3 --dist loadgroup --timeout 300 $(ARGS)
+	@exec $(BIN)/pytest -n 4 --dist loadgroup --timeout 300 $(ARGS)
 
 test-compose: bootstrap ## build the images and run the stack in containers, on both buses (Docker, or podman as root)
 	@exec $(BIN)/pytest --timeout 1800 tests/compose/stack.py $(ARGS)
@@ -51,6 +51,10 @@ bench-streams: bootstrap ## hold 10,000 streams at once, each word and token che
 
 chaos: bootstrap ## break everything under 200 streams; ARGS="--seed 7 --minutes 30 --bus nats --streams 200"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+proof: bootstrap ## walk the state machines far, harm stores of both buses, die at every point, see each planted fault
+	@PENSTOCK_PROOF_EXAMPLES=1000 PENSTOCK_PROOF_SEEDS=40 exec $(BIN)/pytest -s --timeout 0 tests/state_machines \
+	  tests/integration/damage tests/integration/crash_points tests/planted $(ARGS)
 
 race: bootstrap ## measure LiteLLM beside Penstock and put the table into the README (needs Go; 8 minutes)
 	@exec $(BIN)/python bench/race $(ARGS)

@@ -29,7 +29,7 @@ RELEASED = Path(__file__).parents[2] / "docs" / "released"
 REFUSED = {
     "cmd.inference.model.register.v1": "refused: ModelRefused: no such engine",
     "cmd.scheduler.schedule.save.v1": "refused: ImpossibleTiming: ",
-    "cmd.inference.text.queue.v1": "failed: IntegrityError: ",
+    "cmd.inference.text.queue.v1": "refused: ContractViolated: priority ",
 }
 """What is done with made-up values, by topic: an engine, a time zone, a priority that do not exist."""
 

@@ -153,11 +153,16 @@ def narrow(crew: Crew, points: Points, handler: str, about: Collection[str]) -> 
     """Watch a crew, and have it handle only deliveries of one lane about something; others wait for its death."""
     bus: Any = crew.bus
     take = bus.take
+    missing, together = set(about), list[tuple[Incoming, Free]]()
 
     async def taking(lane: Consumer, begin: Take) -> Any:
         def begun(message: Incoming, free: Free) -> None:
-            if any(id_ in message.message_id for id_ in about):
-                begin(message, free)
+            if not (found := {id_ for id_ in about if id_ in message.message_id}):
+                return
+            missing.difference_update(found)
+            together.append((message, free))
+            while together and not missing:  # in one batch
+                begin(*together.pop(0))
 
         return await take(lane, begun) if lane.handler == handler else Nothing()
 

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from penstock_common.clock import Clock
 from penstock_common.contracts.base import Decision, Wire, decode, encode
 from penstock_common.contracts.generation import About, CancelGeneration, GenerateText
-from penstock_common.contracts.queueing import BatchText, QueueText
+from penstock_common.contracts.queueing import HIGHEST, BatchText, QueueText
 from penstock_common.db.transaction import Database, Transaction
+from penstock_common.errors import ContractViolated
 from penstock_common.messaging.envelope import CONTEXT, Context, inherited
 from penstock_inference.adapters.queue_statements import (
     ANYTHING,
@@ -189,7 +190,9 @@ def turn_of(command: QueueText, now: datetime, waited: float) -> BatchText:
 
 
 def row_of(command: QueueText, verdict: str, context: Context) -> dict[str, Any]:
-    """The columns of a queued request."""
+    """The columns of a queued request. Raises ContractViolated for a priority that there is not."""
+    if not 0 <= command.priority <= HIGHEST:
+        raise ContractViolated(f"priority {command.priority} is not one of 0 to {HIGHEST}")
     kept = Kept(About.of(command), command.decisions)
     return {
         "request_id": command.request_id,

@@ -15,6 +15,7 @@ import pytest
 from penstock_common.contracts.generation import CancelGeneration
 from penstock_common.contracts.queueing import BATCH, QueueText
 from penstock_common.db.transaction import Database
+from penstock_common.errors import ContractViolated
 from penstock_common.ids import uuid7
 from penstock_common.messaging.ports import Incoming
 from penstock_common.sealing import Sealer
@@ -72,6 +73,14 @@ async def take(table: QueueTable, commands: Sequence[QueueText], **headers: str)
     async with table.database.transaction() as tx:
         delivered: Any = replace(tx, fresh=commands, causes=causes)
         await table.take(delivered)
+
+
+@pytest.mark.parametrize("priority", [-1, 10])
+async def test_a_priority_that_there_is_not_is_refused(table: QueueTable, sealer: Sealer, priority: int) -> None:
+    """For good: no later attempt could keep it."""
+    (command,) = queued(sealer, uuid7(), 1)
+    with pytest.raises(ContractViolated, match="0 to 9"):
+        await take(table, [msgspec.structs.replace(command, priority=priority)])
 
 
 async def test_no_slot_is_given_twice(platform_databases: Databases, table: QueueTable, sealer: Sealer) -> None:
