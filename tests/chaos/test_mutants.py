@@ -10,7 +10,7 @@ from tests.chaos.plans import Load
 from tests.chaos.report import Result
 from tests.chaos.run import Campaign, carry_out
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("heavy"), pytest.mark.timeout(600)]
 
 SEED = 8
 MUTANTS = "tests.chaos.mutants"

@@ -8,7 +8,7 @@ from tests.chaos.faults import CLUSTER
 from tests.chaos.plans import Load
 from tests.chaos.run import Campaign, carry_out
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("heavy"), pytest.mark.timeout(600)]
 
 SECONDS = {"nats": 70.0, "rabbitmq": 70.0, CLUSTER: 30.0}
 """Of faults; the test of all three is to take five minutes."""

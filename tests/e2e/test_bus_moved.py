@@ -14,7 +14,7 @@ from tests.support.keeper import virtual_host
 from tests.support.load import Crowd
 from tests.support.platform import PENSTOCK, ROOT, Platform, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("restart")]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("heavy")]
 
 MOVE_SECONDS = 240.0
 STEPS = (

@@ -9,7 +9,7 @@ import pytest
 from measuring.processes import pss_mb
 from tests.support.platform import Platform, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 LIMIT_MB = 800
 SETTLED_SECONDS = 5.0

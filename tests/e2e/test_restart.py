@@ -16,7 +16,7 @@ from tests.e2e.conftest import bus_options
 from tests.support.load import Crowd
 from tests.support.platform import Platform, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("restart")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 SERVICES = {"api", "inference", "billing", "worker", "scheduler", "indexer"}
 TWO = {"api", "inference"}

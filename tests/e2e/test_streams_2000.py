@@ -15,7 +15,7 @@ from tests.e2e.conftest import bus_options
 from tests.support.crowd import PROMPT_TOKENS, Crowd, SlowEngine, words
 from tests.support.platform import Platform, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 STREAMS, RAMP_SECONDS, HELD_SECONDS = 2000, 10, 20
 GAP_SECONDS = 1.0

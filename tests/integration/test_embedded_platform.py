@@ -19,7 +19,7 @@ import pytest
 from penstock.platform.leftovers import Mark, marks_of
 from tests.support.platform import PENSTOCK, Platform, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("heavy")]
 
 SERVICES = {"api", "inference", "billing", "worker", "scheduler", "indexer"}
 ALL = SERVICES | {"supervisor", "zygote", "nats", "postgres"}

@@ -16,7 +16,8 @@ from penstock_api.app import App, build
 from penstock_common.contracts.base import encode
 from penstock_common.contracts.catalogue import CatalogueChanged
 from penstock_common.messaging.connect import apply_topology
-from penstock_common.messaging.deadletter import DeadLetter
+from penstock_common.messaging.envelope import MESSAGE_ID
+from penstock_common.messaging.ports import Incoming
 from penstock_common.service import begin
 from tests.support.api import ADMIN, USER, bearer, client_of, settings
 from tests.support.databases import Databases
@@ -148,8 +149,7 @@ async def test_a_message_retried_twice_takes_effect_once(process: App, client: h
 
 async def keep(process: App, headers: dict[str, str], body: bytes) -> None:
     """Store a letter as the collector does."""
-
-    await process.collector._keep(DeadLetter.parse(headers, body))
+    await process.collector.collect(Incoming("", headers.get(MESSAGE_ID, ""), headers, body, None))
 
 
 async def test_a_bulk_act_does_what_its_dry_run_counted(process: App, client: httpx.AsyncClient) -> None:

@@ -1,7 +1,6 @@
 """Says again what a service said, after the bus lost it: the outbox is the truth from which a bus is rebuilt."""
 
 import asyncio
-import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -10,18 +9,15 @@ from sqlalchemy import text
 
 from penstock_common.contracts.platform import BusRebuilt
 from penstock_common.db.transaction import Database
-from penstock_common.errors import BusUnavailable
-from penstock_common.messaging.delivery import Delivery
 from penstock_common.messaging.envelope import opened
-from penstock_common.messaging.ports import Bus, Incoming, Outgoing, Subscription
+from penstock_common.messaging.one_lane import OneLane
+from penstock_common.messaging.ports import Bus, Incoming, Outgoing
 
 log = structlog.get_logger()
 
 BATCH = 256
 HORIZON = timedelta(days=1)  # before the day of the newest message: what waited longer was not being handled either
 SETTLE_SECONDS = 2.0  # what a relay published into the void is marked by then
-PAUSE = 1.0  # seconds
-GRACE = 2.0  # seconds
 
 NEWEST = "select day, id from {schema}.outbox order by day desc, id desc limit 1"
 PAGE = f"""
@@ -39,26 +35,21 @@ class Replay:
     """
 
     def __init__(self, database: Database, bus: Bus, service: str) -> None:
-        self._database, self._bus, self._lane = database, bus, database.topology.upkeep.get(service)
+        self._database, self._bus = database, bus
+        lane = database.topology.upkeep.get(service)
+        self._received = OneLane(bus, lane, self._on_bus_rebuilt) if lane else None
         self._newest, self._page = (text(sql.format(schema=database.schema)) for sql in (NEWEST, PAGE))
         self._subjects = sorted({consumer.topic.subject for consumer in database.topology.consumers})
-        self._delivery = Delivery(bus.settler)
-        self._subscription: Subscription | None = None
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Receive as soon as the lane is there."""
-        if self._lane:
-            self._task = asyncio.create_task(self._subscribe())
+        if self._received:
+            self._received.start()
 
     async def stop(self) -> None:
         """Receive no more; what is not said again yet is for the next process."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._subscription:
-            await self._subscription.stop()
-        await self._delivery.inflight.drain(GRACE)
+        if self._received:
+            await self._received.stop()
 
     async def newest(self) -> Any:
         """The place of the newest row: what is written after it goes to the new bus. None where there is none."""
@@ -82,19 +73,6 @@ class Replay:
     async def _rows(self, given: dict[str, object]) -> list[Any]:
         async with self._database.reading() as connection:
             return list((await connection.execute(self._page, given)).all())
-
-    async def _subscribe(self) -> None:
-        assert self._lane
-        while self._subscription is None:
-            with contextlib.suppress(BusUnavailable):
-                if not await self._bus.missing([self._lane]):
-                    self._subscription = await self._bus.pull(self._lane, self._deliver)
-                    return
-            await asyncio.sleep(PAUSE)
-
-    async def _deliver(self, message: Incoming) -> None:
-        assert self._lane
-        await self._delivery.run(self._on_bus_rebuilt, message, self._lane)
 
     async def _on_bus_rebuilt(self, message: Incoming) -> None:
         event = opened(message, BusRebuilt)
