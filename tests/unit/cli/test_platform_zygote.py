@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -102,8 +103,14 @@ async def test_an_order_that_died_with_a_zygote_is_given_again(zygote: Zygote, t
     """It had taken the order, and forked nothing yet."""
     zygote.child.guard()
     zygote.child.signal(signal.SIGSTOP)
-    forking_one = asyncio.create_task(zygote.spawn(job(tmp_path, "sys.exit(3)")))
-    await asyncio.sleep(0.2)
+    assert zygote.child._process
+    stopped = psutil.Process(zygote.child._process.pid)
+    async with asyncio.timeout(30):
+        while stopped.status() != psutil.STATUS_STOPPED:
+            await asyncio.sleep(0.01)
+        forking_one = asyncio.create_task(zygote.spawn(job(tmp_path, "sys.exit(3)")))
+        while not select.select([zygote._theirs], [], [], 0)[0]:
+            await asyncio.sleep(0.01)
     _, taken, _, _ = socket.recv_fds(zygote._theirs, 1, 8)
     for fd in taken:
         os.close(fd)
