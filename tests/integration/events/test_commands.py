@@ -118,7 +118,9 @@ async def test_show_tells_what_became_of_an_event(platform_databases: Databases,
     """Handled by whom and when, dead, or waiting; what is sealed only by its size."""
     run_id = uuid7()
     command = StartRun(run_id=run_id, tenant=run_id, key_id=run_id, trigger=Trigger.API, task="t", sealed=b"secret" * 3)
-    event = an_event(NOW, "cmd.worker.run.start.v1", "api", message_id=f"{run_id}.start", body=encode(command))
+    event = an_event(
+        datetime.now(UTC), "cmd.worker.run.start.v1", "api", message_id=f"{run_id}.start", body=encode(command)
+    )
     await insert(writing, [event])
     told = await shown(platform_databases, f"{run_id}.start")
     assert told["fields"]["sealed"] == "(18 sealed bytes)"
@@ -217,6 +219,11 @@ async def test_a_file_of_another_kind_is_left_alone(platform_databases: Database
     assert target.read_text() == "mine\n"
 
 
+CONNECTED = """
+select count(*) from pg_stat_activity where application_name = 'penstock-events' and datname = current_database()
+"""
+
+
 async def test_tail_follows_until_it_is_interrupted(platform_databases: Databases, writing: asyncpg.Connection) -> None:
     """Each event is a line at once; Ctrl-C ends it without a traceback."""
     command = (
@@ -226,15 +233,15 @@ async def test_tail_follows_until_it_is_interrupted(platform_databases: Database
         "events",
         "tail",
         "--json",
+        "--since",
+        "5m",
         "--database",
         platform_databases.audit,
     )
     process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
     assert process.stdout
     assert process.stderr
-    while not await writing.fetchval(
-        "select count(*) from pg_stat_activity where application_name = 'penstock-events'"
-    ):
+    while not await writing.fetchval(CONNECTED):  # noqa: ASYNC110 (nobody announces it)
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     event = an_event(datetime.now(UTC))
