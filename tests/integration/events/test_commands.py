@@ -241,7 +241,7 @@ async def test_tail_follows_until_it_is_interrupted(platform_databases: Database
     process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
     assert process.stdout
     assert process.stderr
-    while not await writing.fetchval(CONNECTED):  # noqa: ASYNC110 (nobody announces it)
+    while not await writing.fetchval(CONNECTED):
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     event = an_event(datetime.now(UTC))
