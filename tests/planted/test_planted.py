@@ -46,9 +46,9 @@ def verdict(checker: str, plant: Callable[[], None] | None, servers: Servers) ->
 
 
 @pytest.fixture
-def servers(databases: Databases, trial_url: str, nats_server_url: str, tmp_path: Path) -> Servers:
-    """Databases of this test's own, and the worker's NATS."""
-    return Servers(databases.admin, dict(databases.services), trial_url, nats_server_url, str(tmp_path))
+def servers(databases: Databases, trial_url: str, nats_url: str, tmp_path: Path) -> Servers:
+    """Databases of this test's own, and an empty NATS."""
+    return Servers(databases.admin, dict(databases.services), trial_url, nats_url, str(tmp_path))
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
