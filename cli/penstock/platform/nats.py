@@ -13,6 +13,7 @@ from penstock.platform.ports import LOOPBACK
 from penstock.platform.program import Program, plain_environment
 
 USER = "penstock"
+HEAP = "256MiB"  # beyond it Go collects garbage sooner; nothing is refused
 
 # What streams reserve is their declared maximum, so the store must promise more than this disk may have:
 # a full disk shows as a refused publish, never as a stream that can't be made.
@@ -68,7 +69,7 @@ class NatsServer:
         return Program(
             name=self.name,
             argv=(_executable(), "-c", str(self.home / "nats.conf")),
-            env=plain_environment(),
+            env={"GOMEMLIMIT": HEAP, **plain_environment()},
             cwd=self.home,
         )
 
