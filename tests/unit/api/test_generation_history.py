@@ -1,35 +1,35 @@
 """What api's own history says of a request that nobody else knows of."""
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from penstock_api.adapters.generation_lookup import known_of
+from penstock_api.adapters.request_history import known_of
 
 ID = UUID("01936f3e-8f2a-7c31-9d2e-5b8f6a1c0d4e")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def row(status: str, deadline: datetime | None = NOW, attempt: int = 0) -> SimpleNamespace:
+def row(status: str, deadline: datetime | None = NOW, attempt: int = 0) -> dict[str, Any]:
     """A row of api.requests."""
-    return SimpleNamespace(
-        request_id=ID,
-        tenant=ID,
-        key_id=ID,
-        model="sim/fast",
-        streamed=True,
-        lane="interactive",
-        status=status,
-        attempt=attempt,
-        prompt_tokens=3,
-        completion_tokens=2,
-        decisions=[{"step": "accept", "outcome": "interactive", "reason": "api-1"}],
-        accepted_at=NOW - timedelta(minutes=5),
-        deadline=deadline,
-        ended_at=None,
-    )
+    return {
+        "request_id": ID,
+        "tenant": ID,
+        "key_id": ID,
+        "model": "sim/fast",
+        "streamed": True,
+        "lane": "interactive",
+        "status": status,
+        "attempt": attempt,
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+        "decisions": '[{"step": "accept", "outcome": "interactive", "reason": "api-1"}]',
+        "accepted_at": NOW - timedelta(minutes=5),
+        "deadline": deadline,
+        "ended_at": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,33 +4,23 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import text
-
 from penstock_api.adapters.asking import ask_owner
-from penstock_api.domain.errors import AnswerLost
+from penstock_api.adapters.request_history import RequestHistory
 from penstock_api.domain.inference import InferenceNotFound
 from penstock_api.ports.generations import QUEUED, RUNNING, Known
-from penstock_common.clock import Clock
-from penstock_common.contracts.base import Decision
 from penstock_common.contracts.generation import (
-    About,
     CancelGeneration,
     FindGeneration,
     FindRequest,
     GenerationFound,
     GenerationState,
-    Outcome,
     ReadGeneration,
     RequestFound,
-    Tokens,
 )
 from penstock_common.db.transaction import Database
-from penstock_common.errors import BusUnavailable, NoAnswer
+from penstock_common.errors import BusUnavailable, DatabaseUnavailable, NoAnswer
 from penstock_common.messaging.ports import Bus
 
 FIND_SECONDS = 0.4
@@ -38,18 +28,6 @@ READ_SECONDS = 1.0
 BEGUN_POLL = 0.25  # seconds
 STOP_SECONDS = 2.0  # how long an answer waits for the end that was asked for
 STOP_POLL = 0.05  # seconds
-LATE = timedelta(seconds=60)  # after its deadline, of a request that nobody knows of
-
-HISTORY = """
-select request_id, tenant, key_id, model, streamed, lane, status, attempt, prompt_tokens, completion_tokens,
-  decisions, accepted_at, deadline, ended_at
-from {schema}.requests where request_id = :id
-"""
-UNENDED = {
-    "refused": (Outcome.FAILED.value, BusUnavailable.code),
-    "lost": (Outcome.LOST.value, AnswerLost.code),
-}
-"""What this service wrote of requests whose end inference never recorded: their outcome and its cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +37,7 @@ class GenerationLookup:
     process: str
     bus: Bus
     database: Database
-    clock: Clock
+    history: RequestHistory
     held: Callable[[UUID], RequestFound | None]
     """What this process knows of a request that it holds open itself."""
 
@@ -96,6 +74,10 @@ class GenerationLookup:
         return known
 
     async def _known(self, request_id: UUID) -> Known | None:
+        if known := await self._ended(request_id):
+            with suppress(NoAnswer):
+                return await self._recorded(request_id) or known
+            return known
         held = asyncio.create_task(self._held(request_id))
         asked = [asyncio.create_task(ask(request_id)) for ask in (self._recorded, self._running)]
         try:
@@ -104,6 +86,12 @@ class GenerationLookup:
             for task in (*asked, held):
                 task.cancel()
             await asyncio.gather(*asked, held, return_exceptions=True)
+
+    async def _ended(self, request_id: UUID) -> Known | None:
+        """From the history, which costs one statement; whoever is asked about most has ended long ago."""
+        with suppress(DatabaseUnavailable):
+            return await self.history.ended(request_id)
+        return None
 
     async def _first(
         self, request_id: UUID, asked: "list[asyncio.Task[Known | None]]", held: "asyncio.Task[Known | None]"
@@ -115,7 +103,7 @@ class GenerationLookup:
                     return known
             except NoAnswer as error:
                 silence = error
-        known = await held or await self._history(request_id)
+        known = await held or await self.history.find(request_id)
         if known is None and silence is not None:
             raise silence
         if known is None or known.has_ended or silence is not None:
@@ -153,12 +141,6 @@ class GenerationLookup:
         except NoAnswer:
             return None
 
-    async def _history(self, request_id: UUID) -> Known | None:
-        statement = text(HISTORY.format(schema=self.database.schema))
-        async with self.database.reading() as connection:
-            row = (await connection.execute(statement, {"id": request_id})).one_or_none()
-        return None if row is None else known_of(row, self.clock.now())
-
 
 def waiting(found: RequestFound) -> Known | None:
     """A request whose client waits for it: it runs if that one has heard of it."""
@@ -166,31 +148,3 @@ def waiting(found: RequestFound) -> Known | None:
         return None
     outcome = RUNNING if found.attempt else QUEUED
     return Known(found.about, GenerationState(request_id=found.request_id, outcome=outcome, attempt=found.attempt))
-
-
-def known_of(row: Any, now: datetime) -> Known:
-    """A row of the history."""
-    is_late = row.status == "accepted" and row.deadline is not None and now > row.deadline + LATE
-    status = "lost" if is_late else row.status
-    outcome, error_code = UNENDED.get(status, (QUEUED if status == "accepted" else status, ""))
-    state = GenerationState(
-        request_id=row.request_id,
-        outcome=outcome,
-        attempt=row.attempt,
-        tokens=Tokens(row.prompt_tokens, row.completion_tokens) if row.attempt else None,
-        error_code=error_code,
-        ended_at=row.ended_at,
-        decisions=msgspec.convert(row.decisions, list[Decision]),
-    )
-    about = About(
-        tenant=row.tenant,
-        key_id=row.key_id,
-        model=row.model,
-        asked=row.model,
-        streamed=row.streamed,
-        includes_usage=False,
-        accepted_at=row.accepted_at,
-        deadline=row.deadline or row.accepted_at,
-        lane=row.lane,
-    )
-    return Known(about, state, is_complete=False)
