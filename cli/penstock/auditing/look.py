@@ -1,5 +1,6 @@
 """One look: everything that was said since the last one, compared with what became of it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,7 +9,7 @@ import msgspec
 
 from penstock.auditing.judging import Lane, Open, Rules, judged
 from penstock.auditing.notes import Notes, days, first_at, first_of
-from penstock.auditing.reading import DAY, Digest, Found, Reader, Span
+from penstock.auditing.reading import DAY, ELSEWHEN, Digest, Found, Parts, Reader, Span
 from penstock.auditing.records import Record
 from penstock.auditing.report import Report, Tally
 from penstock.auditing.statements import FEW, MOST
@@ -34,8 +35,8 @@ class Look:
     notes: Notes
     rules: Rules
     _found: dict[tuple[str, object], Open] = field(default_factory=dict)
-    _outboxes: dict[tuple[str, date], Mapping[tuple[str, date], Digest]] = field(default_factory=dict)
-    _inboxes: dict[tuple[str, date], Mapping[str, Digest]] = field(default_factory=dict)
+    _outboxes: dict[tuple[str, date], Mapping[tuple[str, date], Parts]] = field(default_factory=dict)
+    _inboxes: dict[tuple[str, date], Mapping[str, Parts]] = field(default_factory=dict)
     _recent: dict[str, int] = field(default_factory=dict)
     """Messages said above what the notes cover, by consumer."""
     _beyond: dict[str, int] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Look:
         """Compare a span; where it is not to be looked at again and lacks too much to remember, False and no trace."""
         if span.first >= span.end:
             return True
-        counts = await self.reader.counts(span)
+        counts = await self._counts(span)
         told = [r for r in self.records if not counts.keys().isdisjoint(r.subjects)]
         present = [r for r in told if span.day >= await self._began(r)]
         found = {r.name: await self._lacking(r, span, _of(counts, r.subjects)) for r in present}
@@ -97,28 +98,48 @@ class Look:
                 self._beyond[record.name] = self._beyond.get(record.name, 0) + beyond
         return True
 
-    async def _lacking(self, record: Record, span: Span, rows: int) -> Found:
-        """What a consumer lacks of a span that has so many messages for it; where the day balances, next to nothing."""
-        if rows > FEW and span.first == first_of(span.day) and await self._balances(record, span.day):
-            return await self.reader.crossing(record, span)
-        return await self.reader.unhandled(record, span, rows)
+    async def _counts(self, span: Span) -> Mapping[str, int]:
+        """Messages of a span by subject; one that begins with its day is counted in the pass that compares the day."""
+        if span.first != first_of(span.day):
+            return await self.reader.counts(span)
+        counts: Counter[str] = Counter()
+        for (subject, _), parts in (await self._said(span.service, span.day)).items():
+            counts[subject] += sum(digest.count for digest in parts.values())
+        if span.end < (over := first_of(span.day + DAY)):
+            counts -= Counter(await self.reader.counts(Span(span.service, span.day, span.end, over)))
+        return counts
 
-    async def _balances(self, record: Record, day: date) -> bool:
-        """Whether what was said with ids of a day is exactly what the consumer's inbox has of it."""
-        if not record.has_inbox:
-            return False
-        said = Digest()
+    async def _lacking(self, record: Record, span: Span, rows: int) -> Found:
+        """What a consumer lacks of a span that has so many messages for it; what balances is not read one by one."""
+        if rows <= FEW or span.first != first_of(span.day) or not record.has_inbox:
+            return await self.reader.unhandled(record, span, rows)
+        first = max(span.day - DAY, self.notes.since)
+        wrong = {day: await self._differing(record, day) | {ELSEWHEN} for day in days(first, span.day)}
+        doubtful = 0
+        for (subject, made), parts in (await self._said(span.service, span.day)).items():
+            if subject in record.subjects:
+                doubtful += sum(parts[part].count for part in parts.keys() & wrong.get(made, parts.keys()))
+        if not doubtful:
+            return Found(0, [])
+        return await self.reader.doubtful(record, span, first, set().union(*wrong.values()), doubtful)
+
+    async def _differing(self, record: Record, day: date) -> set[str]:
+        """The parts of a day of which a consumer's inbox has something else than was said."""
+        arrived = dict((await self._arrived(record.consumer.service, day)).get(record.name, {}))
+        said: dict[str, Digest] = {}
         for service in self.reader.services:
             for spoken in (day, day + DAY):
-                said += (await self._said(service, spoken)).get((record.subject, day), Digest())
-        return said == (await self._arrived(record.consumer.service, day)).get(record.name, Digest())
+                for part, digest in (await self._said(service, spoken)).get((record.subject, day), {}).items():
+                    if part != ELSEWHEN:
+                        said[part] = said.get(part, Digest()) + digest
+        return {part for part in said.keys() | arrived.keys() if said.get(part) != arrived.get(part)}
 
-    async def _said(self, service: str, day: date) -> Mapping[tuple[str, date], Digest]:
+    async def _said(self, service: str, day: date) -> Mapping[tuple[str, date], Parts]:
         if (service, day) not in self._outboxes:
             self._outboxes[service, day] = await self.reader.said(service, day)
         return self._outboxes[service, day]
 
-    async def _arrived(self, service: str, day: date) -> Mapping[str, Digest]:
+    async def _arrived(self, service: str, day: date) -> Mapping[str, Parts]:
         if (service, day) not in self._inboxes:
             self._inboxes[service, day] = await self.reader.arrived(service, day)
         return self._inboxes[service, day]
@@ -162,7 +183,7 @@ class Look:
 
     async def _count_again(self, day: date) -> None:
         spans = [Span(s, day, first_of(day), first_of(day + DAY)) for s in self.reader.services]
-        counts = {span.service: await self.reader.counts(span) for span in spans}
+        counts = {span.service: await self._counts(span) for span in spans}
         for record in self.records:
             said = sum(of_service.get(record.subject, 0) for of_service in counts.values())
             missed = said - self.notes.published.get(day, {}).get(record.name, 0)
@@ -176,15 +197,15 @@ class Look:
         """Find what a day's inboxes have and nobody said, or have twice."""
         unsaid, twice = set(self.notes.unsaid), set(self.notes.twice)
         for record in self.records:
-            if not record.has_inbox or await self._balances(record, day):
+            if not record.has_inbox or not await self._differing(record, day):
                 continue
             speakers = [s for s in self.reader.services if await self._speaks(s, record.subject, day)]
             for service in speakers:
                 twice.update(await self.reader.twice(service, day, [record.subject]))
-            arrived = (await self._arrived(record.consumer.service, day)).get(record.name, Digest())
-            if arrived.count:
+            arrived = (await self._arrived(record.consumer.service, day)).get(record.name, {})
+            if arrived:
                 unsaid.update(await self.reader.unsaid(record, day, speakers))
-            if arrived.misplaced:
+            if ELSEWHEN in arrived:
                 twice.update(await self.reader.misplaced(record.consumer.service, day))
         self.notes.unsaid, self.notes.twice = sorted(unsaid), sorted(twice)
 

@@ -1,6 +1,6 @@
 """Reads outboxes, inboxes and dead letters in one snapshot."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -46,11 +46,15 @@ class Digest:
     count: int = 0
     hashes: int = 0
     """The sum over all of them."""
-    misplaced: int = 0
-    """Of an inbox: those that lie under another day than their ids'."""
 
     def __add__(self, other: "Digest") -> "Digest":
-        return Digest(self.count + other.count, self.hashes + other.hashes, self.misplaced + other.misplaced)
+        return Digest(self.count + other.count, self.hashes + other.hashes)
+
+
+Parts = Mapping[str, Digest]
+"""A day's messages by the part of the day in which their ids were made: the first digits of those ids."""
+ELSEWHEN = ""
+"""Stands for the part of ids that were made on another day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,12 @@ class Reader:
         rows = await self._connection.fetch(statement, *given)
         return Found(rows[0]["found"] if rows else 0, [_entry(record, span.service, row) for row in rows])
 
-    async def crossing(self, record: Record, span: Span) -> Found:
-        """The same, of those messages alone whose ids were made on another day than their rows."""
-        statement = sql.unhandled(record, span.service, rows=sql.CROSSING)
-        bounds = (first_text(span.day), first_text(span.day + DAY))
-        given = ([span.day], record.name, span.day, span.first, span.end, record.subjects, *bounds)
+    async def doubtful(self, record: Record, span: Span, first: date, parts: Collection[str], rows_there: int) -> Found:
+        """The same, of those messages alone whose ids were made in these parts of a day, or before the first day."""
+        statement = sql.unhandled(record, span.service, rows=sql.DOUBTFUL, many=rows_there > sql.FEW)
+        near = [span.day - DAY, span.day, span.day + DAY]
+        bounds = (first_text(first), first_text(span.day + DAY))
+        given = (near, record.name, span.day, span.first, span.end, record.subjects, *bounds, list(parts))
         rows = await self._connection.fetch(statement, *given)
         return Found(rows[0]["found"] if rows else 0, [_entry(record, span.service, row) for row in rows])
 
@@ -122,21 +127,25 @@ class Reader:
         assert row
         return Requests(row["asked"], row["ended"], row["overdue"] or ())
 
-    async def said(self, service: str, day: date) -> dict[tuple[str, date], Digest]:
-        """A day of an outbox, by subject and the day of the ids, where that is the same or the one before."""
-        bounds = [first_text(day - DAY), first_text(day), first_text(day + DAY)]
-        rows = await self._connection.fetch(sql.SAID_BY_DAY.format(service=service), *bounds, day)
-        return {
-            (row["subject"], day - row["before"] * DAY): Digest(row["count"], int(row["digest"]))
-            for row in rows
-            if row["before"] is not None
-        }
+    async def said(self, service: str, day: date) -> dict[tuple[str, date], Parts]:
+        """A day of an outbox, by subject and the day of the ids, where that is the same or the one before.
 
-    async def arrived(self, service: str, day: date) -> dict[str, Digest]:
+        What has ids of yet another day is among those of the day itself, as a part of its own.
+        """
+        bounds = [first_text(day - DAY), first_text(day), first_text(day + DAY)]
+        found: dict[tuple[str, date], dict[str, Digest]] = {}
+        for row in await self._connection.fetch(sql.SAID_BY_DAY.format(service=service), *bounds, day):
+            made = day if row["part"] is None else day - row["before"] * DAY
+            _add(found.setdefault((row["subject"], made), {}), row)
+        return dict(found)
+
+    async def arrived(self, service: str, day: date) -> dict[str, Parts]:
         """What a service's inbox has of a day, by consumer."""
         bounds = [first_text(day), first_text(day + DAY)]
-        rows = await self._connection.fetch(sql.ARRIVED.format(service=service), *bounds, day)
-        return {row["consumer"]: Digest(row["count"], int(row["digest"]), row["misplaced"]) for row in rows}
+        found: dict[str, dict[str, Digest]] = {}
+        for row in await self._connection.fetch(sql.ARRIVED.format(service=service), *bounds, day):
+            _add(found.setdefault(row["consumer"], {}), row)
+        return dict(found)
 
     async def unsaid(self, record: Record, day: date, speakers: Sequence[str]) -> list[Odd]:
         """Messages with an id of this day that a consumer handled and nobody said.
@@ -182,6 +191,11 @@ async def snapshot(connection: asyncpg.Connection) -> AsyncIterator[Reader]:
 def first_text(day: date) -> str:
     """What the ids of a day, as text, are not below."""
     return str(first_of(day))[:MOMENT]
+
+
+def _add(parts: dict[str, Digest], row: asyncpg.Record) -> None:
+    part = row["part"] or ELSEWHEN
+    parts[part] = parts.get(part, Digest()) + Digest(row["count"], int(row["digest"]))
 
 
 def _day(digits: str | None) -> date | None:

@@ -34,8 +34,11 @@ from first
 COUNTS = "select subject, count(*) as count from {service}.outbox where day = $1 and id >= $2 and id < $3 group by 1"
 
 SPAN = "{service}.outbox o where o.day = $3 and o.id >= $4 and o.id < $5 and o.subject = any($6::text[])"
-CROSSING = SPAN + """ and not (o.message_id >= $7 collate "C" and o.message_id < $8 collate "C")"""
-"""Those of a span whose ids were made on another day."""
+MOMENTS = """case when {id} >= {first} collate "C" and {id} < {end} collate "C" then left({id}, 7) end"""
+"""An id's part of its day, of 17.5 minutes (2^20 ms); null where it was made on another day."""
+DOUBTFUL = f"""{SPAN} and (left(o.message_id, 7) = any($9::text[])
+        or not (o.message_id >= $7 collate "C" and o.message_id < $8 collate "C"))"""
+"""Those of a span whose ids were made in some parts of some days, or on other days."""
 ROWS = """unnest($3::date[], $4::uuid[]) as g(day, id) cross join lateral (
         select * from {service}.outbox o where o.day = g.day and o.id = g.id limit 1
     ) o where true"""
@@ -62,17 +65,17 @@ select count(distinct t.said) from (
 """
 """Messages of these days that lie among the dead letters, and were not handled by another delivery."""
 
-SAID_BY_DAY = """
-select subject, case when message_id >= $2 collate "C" and message_id < $3 collate "C" then 0
-                     when message_id >= $1 collate "C" and message_id < $2 collate "C" then 1 end as before,
+SAID_BY_DAY = f"""
+select subject, {MOMENTS.format(id="message_id", first="$1", end="$3")} as part,
+       case when message_id < $2 collate "C" then 1 else 0 end as before,
        count(*) as count, sum(hashtextextended(message_id, 0)) as digest
-from {service}.outbox where day = $4 group by 1, 2
+from {{service}}.outbox where day = $4 group by 1, 2, 3
 """
-"""A day's messages by topic, and by how many days before it their ids were made; null where that is otherwise."""
-ARRIVED = """
-select consumer, count(*) as count, sum(hashtextextended(message_id, 0)) as digest,
-       count(*) filter (where message_id < $1 collate "C" or message_id >= $2 collate "C") as misplaced
-from {service}.inbox where day = $3 group by 1
+"""A day's messages by topic and by when their ids were made, on that day or on the one before."""
+ARRIVED = f"""
+select consumer, {MOMENTS.format(id="message_id", first="$1", end="$2")} as part,
+       count(*) as count, sum(hashtextextended(message_id, 0)) as digest
+from {{service}}.inbox where day = $3 group by 1, 2
 """
 """Equal counts and sums of hashes are equal sets: what balances is compared in one pass over each side."""
 UNSAID = """

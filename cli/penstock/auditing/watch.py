@@ -49,10 +49,13 @@ class Watch:
         return report
 
     def _keep(self, place: Place, notes: Notes, report: Report) -> None:
-        place.prepare()
-        notes.save(place.notes)
-        write_private(place.report, json.dumps(report.as_json()) + "\n")
-        write_private(place.metrics, generate_latest(metrics.REGISTRY).decode())
+        try:
+            place.prepare()
+            notes.save(place.notes)
+            write_private(place.report, json.dumps(report.as_json()) + "\n")
+            write_private(place.metrics, generate_latest(metrics.REGISTRY).decode())
+        except OSError as error:
+            raise CannotAudit(f"What was found can't be kept in {place.root}: {error.strerror}.") from error
 
     async def run(self, told: Callable[[Report], None]) -> None:
         """Look until cancelled; `told` gets each report."""

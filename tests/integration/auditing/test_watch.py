@@ -8,6 +8,7 @@ import pytest
 
 from penstock.auditing.notes import load
 from penstock.auditing.place import Place
+from penstock.auditing.run import CannotAudit
 from penstock.auditing.watch import Watch
 from penstock_common.ids import uuid7
 from penstock_common.topology import GENERATION_COMPLETED, SAVE_TASK
@@ -127,6 +128,13 @@ async def test_another_process_goes_on_where_this_one_was(world: Audited, tmp_pa
     assert (report.clean, tally(report, SAVE).done) == (True, 1)
     place.notes.write_text("{")
     assert (await Watch(world.work(), place).look()).clean
+
+
+async def test_a_folder_that_can_not_be_written_is_named(world: Audited, tmp_path: Path) -> None:
+    """A watch says so and looks again; it does not end."""
+    (tmp_path / "audit").touch()
+    with pytest.raises(CannotAudit, match=f"can't be kept in {tmp_path}/audit"):
+        await Watch(world.work(), Place.of(tmp_path)).look()
 
 
 async def test_a_snapshot_that_fails_leaves_the_notes_alone(world: Audited, tmp_path: Path) -> None:
