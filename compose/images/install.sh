@@ -33,7 +33,7 @@ members)
     pip --python "$home/bin/python" install --no-index --no-deps /tmp/wheels/*.whl
     cp healthcheck "$home/bin/healthcheck"
     # What volumes are mounted on: a new volume takes its owner from here.
-    for folder in keyring secrets sim objects index; do
+    for folder in keyring secrets sim objects index archive audit; do
         install -d -m 700 -o 10001 -g 10001 "/var/lib/penstock/$folder"
     done
     chown 10001:10001 /var/lib/penstock

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from penstock.auditing.place import Place
 from penstock.platform.credentials import SERVICES
 from penstock.platform.nats import CONFIG
 from penstock_common.settings import ServiceSettings
@@ -77,6 +78,7 @@ def test_container_gets_complete_settings_and_only_its_own_password(
     settings: ServiceSettings = import_module(f"penstock_{service}.settings").Settings()
     assert (settings.http.host, settings.http.port) == ("0.0.0.0", 8080)
     assert settings.bus.url.get_secret_value() == environment[f"PENSTOCK_{service.upper()}_BUS__URL"]
+    assert settings.archive.url == "/var/lib/penstock/archive"
     assert re.findall(r"postgresql://(\w+):", " ".join(environment.values())) == [f"penstock_{service}"]
 
 
@@ -103,6 +105,29 @@ def test_state_lies_in_volumes_that_exist(model: dict[str, Any]) -> None:
             v["target"] for v in model["services"][service].get("volumes", []) if v["source"] in model["volumes"]
         }
         assert told == mounted, service
+
+
+def volumes_of(container: dict[str, Any]) -> dict[str, str]:
+    """Where each of a container's named volumes is mounted."""
+    return {each["source"]: each["target"] for each in container.get("volumes", []) if each["type"] == "volume"}
+
+
+def test_images_have_every_folder_that_a_volume_of_ours_is_mounted_on(model: dict[str, Any]) -> None:
+    """A new volume takes its owner from there; without it only root could write."""
+    (folders,) = re.findall(r"for folder in (.*); do", (COMPOSE / "images/install.sh").read_text())
+    ours = [*SERVICES, "audit"]
+    mounted = {target for name in ours for target in volumes_of(model["services"][name]).values()}
+    assert mounted == {f"/var/lib/penstock/{name}" for name in folders.split()}
+
+
+def test_the_audit_can_keep_what_it_knows(model: dict[str, Any]) -> None:
+    """Its options exist, and the one folder that it writes is a volume: everything else is read-only."""
+    audit = model["services"]["audit"]
+    command = [str(Path(sys.executable).parent / "penstock"), *audit["command"], "--help"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
+    (data,) = re.findall(r"PENSTOCK_DATA=(\S+)", (ROOT / "cli/Dockerfile").read_text())
+    assert volumes_of(audit) == {"audit": str(Place.of(Path(data)).root)}
+    assert audit["read_only"]
 
 
 def test_servers_publish_nothing(model: dict[str, Any]) -> None:

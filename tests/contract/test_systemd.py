@@ -75,6 +75,7 @@ def test_configure_writes_complete_settings(service: str, tmp_path: Path, monkey
         monkeypatch.setenv(name, value)
     settings: ServiceSettings = import_module(f"penstock_{service}.settings").Settings()
     assert settings.bus.url.get_secret_value() == BUS
+    assert settings.archive.url == "/var/lib/penstock/archive"
     url = settings.database.url.get_secret_value()
     assert re.fullmatch(rf"postgresql://penstock_{service}:\w{{48}}@postgres:5432/penstock\?sslmode=require", url)
     assert (tmp_path / f"{service}.env").stat().st_mode & 0o777 == 0o600
@@ -89,12 +90,21 @@ def test_configure_keeps_passwords_and_keys(tmp_path: Path) -> None:
     assert {name for name in first if first[name] != second[name]} == {"PENSTOCK_BUS_URL"}
 
 
+def test_configure_keeps_the_archive(tmp_path: Path) -> None:
+    """Once named it is every service's and the operator's, and a later call that does not name it changes nothing."""
+    configure(tmp_path, "--bus", BUS, "--database", DATABASE, "--archive", "s3://company-archive/penstock")
+    configure(tmp_path, "--bus", BUS, "--database", DATABASE)
+    named = {variables(tmp_path / f"{each}.env")[f"PENSTOCK_{each.upper()}_ARCHIVE__URL"] for each in SERVICES}
+    assert named == {variables(tmp_path / "operator.env")["PENSTOCK_ARCHIVE"]} == {"s3://company-archive/penstock"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--bus", "kafka://x", "--database", DATABASE], "--bus is nats://…, tls://…, amqp://… or amqps://…"),
         (["--bus", BUS], "--database is postgresql://superuser:password@host:port/name"),
         (["--bus", BUS, "--database", "mysql://a:b@c/d"], "--database is postgresql://"),
+        (["--bus", BUS, "--database", DATABASE, "--archive", "here"], "--archive is s3://bucket/folder, or"),
         (["--bus"], "--bus wants a value"),
         (["--buss", BUS], "unknown option --buss"),
     ],
