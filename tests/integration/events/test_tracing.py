@@ -20,6 +20,8 @@ from tests.support.outboxes import insert
 
 pytestmark = pytest.mark.integration
 
+CATALOGUE = "inference.catalogue.changed.v1"
+
 
 @pytest.fixture
 def chains(writing: asyncpg.Connection) -> Chains:
@@ -166,6 +168,18 @@ async def test_a_run_is_told_from_the_tick_to_the_charge(platform_databases: Dat
         assert found == [str(run_id), str(call)]
     _, told = await traced(platform_databases, trace_id)
     assert {str(call), str(other)} <= {node.get("id") for node in nodes(told)}
+
+
+async def test_a_trace_is_followed_back_to_a_day_without_it(platform_databases: Databases, chains: Chains) -> None:
+    """A day by day, so that what is new is found without reading all that is old."""
+    told_of = {"ce-subject": "CatalogueChanged", "traceparent": f"00-{'a' * 32}-{'e' * 16}-01"}
+    said = [
+        chains.event(-timedelta(hours=hours).total_seconds() * 1000, CATALOGUE, "inference", told_of)
+        for hours in (1, 26, 80)
+    ]
+    await insert(chains.connection, said)
+    _, told = await traced(platform_databases, "a" * 32)
+    assert {node["id"] for node in nodes(told) if node["kind"] == "event"} == {event.message_id for event in said[:2]}
 
 
 async def test_runs_that_runs_started_are_told(platform_databases: Databases, chains: Chains) -> None:

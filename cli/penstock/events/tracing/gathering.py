@@ -45,6 +45,7 @@ LONGEST_ID = 200
 PREFIXES = ("chatcmpl-", "req_")
 LOOK_BACK = timedelta(days=14)
 """How far back a trace id, which has no time of its own, is looked for."""
+STEP_BACK = timedelta(days=1)
 NOW = "select clock_timestamp()"
 
 
@@ -78,11 +79,17 @@ class Gathering:
         self._facts.is_cut = True
 
     async def follow_trace(self, trace_id: str) -> None:
-        """Gather everything of a trace."""
-        window = self._facts.now - LOOK_BACK, self._facts.now + BEFORE
-        found = await self._events(sql.OF_TRACE, window, [trace_id])
-        self._facts.events |= {event.id: event for event in found}
-        await self.follow({id_ for event in found if (id_ := about(event))})
+        """Gather everything of a trace, and of what it is about: from now back to a day that has none of it."""
+        oldest, ends = self._facts.now - LOOK_BACK, self._facts.now + BEFORE
+        events = self._facts.events
+        while ends > oldest:
+            begins = max(ends - STEP_BACK, oldest)
+            found = await self._events(sql.OF_TRACE, (begins, ends), [trace_id])
+            if events and not found:
+                break
+            events |= {event.id: event for event in found}
+            ends = begins
+        await self.follow({id_ for event in events.values() if (id_ := about(event))})
 
     async def settle(self) -> None:
         """Gather what became of the messages at their consumers."""

@@ -58,7 +58,7 @@ select day, id, subject, stream, message_id, headers, created_at, published_at, 
 from {service}.outbox
 where day >= $1 and day <= $2 and id >= $3 and id < $4 and (
     headers ->> 'penstock-correlation' = any($5::text[]) or left(message_id, 36) = any($5::text[])
-    or split_part(headers ->> 'traceparent', '-', 2) = any($6::text[]) and subject = any($7::text[])
+    or subject = any($7::text[]) and split_part(headers ->> 'traceparent', '-', 2) = any($6::text[])
 )
 order by id limit {most}
 """
