@@ -65,7 +65,7 @@ class Deps(Protocol):
     async def post_new(self, events: Sequence[GenerationCompleted], charges: Sequence[Charge]) -> bool:
         """Post charges, mark their events as handled and publish their facts, all at once.
 
-        False, and nothing is written, where any of it was written before.
+        False, and nothing is written, where any of it was written before, or the schema is a release behind.
         """
 
     def transaction(self, messages: M | Sequence[M]) -> AbstractAsyncContextManager[Books[M]]:

@@ -1,6 +1,7 @@
 """One charge for every end, whatever is delivered how often."""
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.event import listen
 
 from penstock_common.contracts.catalogue import Price
@@ -36,6 +37,16 @@ async def test_a_new_batch_is_one_statement(billing: Billing) -> None:
         assert await billing.fetch(one.format(table)) == [1]
     await billing.receive(events[0], a_completion())
     assert [s for s in statements if "insert into billing.entries" in s]
+
+
+async def test_on_a_schema_that_is_a_release_behind_batches_are_charged_all_the_same(billing: Billing) -> None:
+    """Without the type that a batch travels as, by the statements that known ones take."""
+    async with billing.database.engine.begin() as connection:
+        await connection.execute(text("drop type billing.charge_v1"))
+    events = [a_completion() for _ in range(3)]
+    await billing.receive(*events, times=2)
+    assert [await billing.charged(e.request_id) for e in events] == [[4_400_000]] * 3
+    assert sorted(await billing.published()) == sorted(f"{e.request_id}.usage" for e in events)
 
 
 async def test_a_message_twice_in_one_batch_is_charged_once(billing: Billing) -> None:

@@ -2,22 +2,21 @@
 
 import asyncio
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
-from penstock_common.contracts.base import encode
 from penstock_common.contracts.generation import GenerationCompleted
+from tests.support import crashing
 from tests.support.billing import Billing, a_completion, id_of
 from tests.support.crashing import AFTER, BEFORE, BEFORE_ACK
+from tests.support.forks import lived
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 CUT = "select pg_terminate_backend(pid) from pg_locks where not granted and relation = 'billing.postings'::regclass"
 STATEMENTS = {"1": "inbox", "2": "what the inbox knows", "3": "entries and postings", "4": "outbox"}
 CHARGE = [4_400_000]
+SECONDS = 20.0
 
 
 @pytest.mark.parametrize("point", [BEFORE, AFTER, BEFORE_ACK])
@@ -45,10 +44,7 @@ async def test_a_kill_beside_a_redelivery_changes_nothing(billing: Billing, bill
 
 async def killed(url: str, point: str, *events: GenerationCompleted) -> None:
     """Have a process handle a batch, and die at a point."""
-    bodies = [encode(event).decode() for event in events]
-    command = (sys.executable, "-m", "tests.support.crashing", url, point, *bodies)
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
-    assert await process.wait() == -signal.SIGKILL
+    assert await lived(crashing.main, url, point, *events) == -signal.SIGKILL
 
 
 async def test_a_cut_connection_changes_nothing(billing: Billing) -> None:
@@ -57,8 +53,9 @@ async def test_a_cut_connection_changes_nothing(billing: Billing) -> None:
     async with billing.database.engine.connect() as other:
         await other.exec_driver_sql("lock table billing.postings in access exclusive mode")
         handling = asyncio.create_task(billing.receive(completion))
-        await asyncio.sleep(0.3)
-        await other.exec_driver_sql(CUT)
+        async with asyncio.timeout(SECONDS):
+            while not (await other.exec_driver_sql(CUT)).all():
+                await asyncio.sleep(0.02)
         await other.rollback()
         await handling
     assert "DatabaseUnavailable" in billing.settler.retried[id_of(completion)]

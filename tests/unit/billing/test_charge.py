@@ -56,6 +56,16 @@ def test_every_entry_sums_to_zero(tokens: Tokens, price: Price) -> None:
     assert charge.fact.charge_nano == charge_nano(tokens, price)
 
 
+def test_both_entries_say_the_same_of_the_request() -> None:
+    """They travel as one row: only key, kind, book and postings are their own, and the postings are two each."""
+    event = a_completion(attempt=2, tokens=Tokens(40, 2, 10, measure=Measure.ESTIMATED), outcome=Outcome.PARTIAL)
+    customer, provider = charge_for(event, PRICE).entries
+    own = {"book", "source_key", "kind", "postings"}
+    shared = [name for name in customer.__struct_fields__ if name not in own]
+    assert [getattr(customer, name) for name in shared] == [getattr(provider, name) for name in shared]
+    assert [len(entry.postings) for entry in (customer, provider)] == [2, 2]
+
+
 @given(TOKENS, PRICES)
 def test_more_tokens_never_cost_less(tokens: Tokens, price: Price) -> None:
     """One more of either kind."""

@@ -1,73 +1,82 @@
 """New charges as one statement, which commits by itself: inbox, books and outbox in one round trip."""
 
-from collections.abc import Mapping, Sequence
-from uuid import UUID
+from collections.abc import Sequence
 
-from asyncpg import UniqueViolationError
+from asyncpg import UndefinedObjectError, UniqueViolationError
 
-from penstock_billing.adapters.ledger import COLUMNS, values_of
 from penstock_billing.domain.charge import Charge
-from penstock_billing.domain.entries import Entry
 from penstock_common.contracts.generation import GenerationCompleted
 from penstock_common.db import inbox
 from penstock_common.db.outbox import OutboxRow
 from penstock_common.db.transaction import Database, deliveries_of, outbox_row
-from penstock_common.ids import uuid7
+from penstock_common.ids import text_of, uuid7_texts
+from penstock_common.messaging.delivery import DELIVERED
+from penstock_common.messaging.envelope import FINGERPRINT
+from penstock_common.messaging.ports import Incoming
 
-INBOX = {"day": "date", "consumer": "text", "message_id": "text", "fingerprint": "text"}
-ENTRIES = {"id": "uuid", **COLUMNS}
-POSTINGS = {"entry_id": "uuid", "account": "text", "amount_nano": "bigint"}
-OUTBOX = {
-    "day": "date",
-    "id": "uuid",
-    "subject": "text",
-    "stream": "text",
-    "message_id": "text",
-    "headers": "text",
-    "body": "bytea",
-}
-
-
-def _insert(table: str, columns: Mapping[str, str], first: int, order: str) -> str:
-    names = ", ".join(columns)
-    arrays = ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(columns.values(), first))
-    values = names.replace("headers", "cast(headers as jsonb)")
-    return f"insert into billing.{table} ({names}) select {values} from unnest({arrays}) as g({names}) order by {order}"
-
-
-# In the order of other transactions, so that two with the same rows wait for one another instead of deadlocking.
-_FIRST = (1, 1 + len(INBOX), 1 + len(INBOX) + len(ENTRIES), 1 + len(INBOX) + len(ENTRIES) + len(POSTINGS))
+_SHARED = (
+    "request_id, attempt, tenant, key_id, model, prompt_tokens, completion_tokens, cached_tokens, measure, outcome, "
+    "currency, price_version, occurred_at"
+)
+# Inbox and entries in the order of other transactions, so that two with the same rows wait for one another instead of
+# deadlocking; the ids of postings and outbox rows are nobody else's.
 STATEMENT = f"""
-with heard as ({_insert("inbox", INBOX, _FIRST[0], "1, 2, 3")}),
-entered as ({_insert("entries", ENTRIES, _FIRST[1], "book, source_key")}),
-posted as ({_insert("postings", POSTINGS, _FIRST[2], "1, 2")})
-{_insert("outbox", OUTBOX, _FIRST[3], "2")}
+with given as materialized (select * from unnest($1::billing.charge_v1[])),
+heard as (
+    insert into billing.inbox (day, consumer, message_id, fingerprint)
+    select day, $2, message_id, fingerprint from given order by 1, 2, 3
+), entered as (
+    insert into billing.entries (id, book, kind, source_key, {_SHARED})
+    select b.id, b.book, b.kind, b.source_key, {_SHARED} from given cross join lateral (values
+        (customer_id, 'customer', 'usage', customer_key), (provider_id, 'provider', 'cost', provider_key)
+    ) as b(id, book, kind, source_key) where b.id is not null order by b.book, b.source_key
+), posted as (
+    insert into billing.postings (entry_id, account, amount_nano)
+    select p.* from given cross join lateral (values
+        (customer_id, customer_debit, customer_nano), (customer_id, customer_credit, -customer_nano),
+        (provider_id, provider_debit, provider_nano), (provider_id, provider_credit, -provider_nano)
+    ) as p(entry_id, account, amount_nano) where p.entry_id is not null
+)
+insert into billing.outbox (day, id, subject, stream, message_id, headers, body)
+select fact_day, fact_id, $3, $4, fact_message_id, cast(fact_headers as jsonb), fact_body from given
 """
 """Nothing is left alone on conflict: where anything is there already, all of it fails."""
 
+_NO_COST = (None,) * 5
+
 
 async def post_new(database: Database, events: Sequence[GenerationCompleted], charges: Sequence[Charge]) -> bool:
-    """Write charges of the running handler's events; False, and nothing is written, where any was written before."""
-    deliveries = deliveries_of(events)
-    heard = inbox.columns_of(inbox.fingerprints(deliveries))
-    rows = [
-        outbox_row(database.topology, charge.fact, f"{charge.fact.request_id}.usage", delivery)
+    """Write charges of the running handler's events; False, and nothing is written, where that can't be done."""
+    deliveries, topology = deliveries_of(events), database.topology
+    delivered = DELIVERED.get()
+    assert delivered is not None
+    facts = [
+        outbox_row(topology, charge.fact, f"{text_of(charge.fact.request_id)}.usage", delivery)
         for charge, delivery in zip(charges, deliveries, strict=True)
     ]
-    entries = {uuid7(): entry for charge in charges for entry in charge.entries}
+    ids = uuid7_texts(2 * len(charges))
+    rows = [_row(*each) for each in zip(deliveries, charges, facts, zip(ids[::2], ids[1::2], strict=True), strict=True)]
+    told = facts[0].outgoing
     try:
-        await database.at_once(STATEMENT, (*heard.values(), *_books(entries), *_columns(rows)), rows)
-    except UniqueViolationError:
+        await database.at_once(STATEMENT, (rows, delivered[0].inbox_name, told.subject, told.stream), facts)
+    except (UniqueViolationError, UndefinedObjectError):  # the latter where the schema is a release behind
         return False
     return True
 
 
-def _books(entries: Mapping[UUID, Entry]) -> tuple[Sequence[object], ...]:
-    """One array a column of the entries, then of their postings."""
-    lines = [(id_, account, amount) for id_, e in entries.items() for account, amount in e.postings.items()]
-    written = [(id_, *values_of(entry)) for id_, entry in entries.items()]
-    return (*zip(*written, strict=True), *zip(*lines, strict=True))
-
-
-def _columns(rows: Sequence[OutboxRow]) -> tuple[Sequence[object], ...]:
-    return tuple(zip(*(row.values for row in rows), strict=True))
+def _row(delivery: Incoming, charge: Charge, fact: OutboxRow, ids: tuple[str, str]) -> tuple[object, ...]:
+    """A charge as billing.charge_v1: both entries have the same numbers, and two postings each."""
+    e, tokens, out = charge.customer, charge.customer.tokens, fact.outgoing
+    (customer_debit, nano), (customer_credit, _) = e.postings.items()
+    cost: Sequence[object] = _NO_COST
+    if (p := charge.provider) is not None:
+        (debit, cost_nano), (credit, _) = p.postings.items()
+        cost = (ids[1], p.source_key, debit, credit, cost_nano)
+    return (
+        *(inbox.day(delivery.message_id), delivery.message_id, delivery.headers.get(FINGERPRINT, "")),
+        *(e.request_id, e.attempt, e.tenant, e.key_id, e.model, tokens.prompt, tokens.completion, tokens.cached),
+        *(tokens.measure.value, e.outcome, e.currency, e.price_version, e.occurred_at),
+        *(ids[0], e.source_key, customer_debit, customer_credit, nano),
+        *cost,
+        *(fact.day, fact.id, out.message_id, fact.headers_json, out.body),
+    )

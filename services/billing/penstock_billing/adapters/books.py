@@ -41,7 +41,7 @@ class SqlDeps:
         return self._known
 
     async def post_new(self, events: Sequence[GenerationCompleted], charges: Sequence[Charge]) -> bool:
-        """Write charges in one statement; False, and nothing is written, where any was written before."""
+        """Write charges in one statement; False, and nothing is written, where that can't be done."""
         return await post_new(self.database, events, charges)
 
     @asynccontextmanager

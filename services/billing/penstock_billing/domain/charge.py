@@ -11,6 +11,7 @@ from penstock_billing.domain.money import charge_nano, cost_nano
 from penstock_common.contracts.billing import UsageRecorded
 from penstock_common.contracts.catalogue import Price
 from penstock_common.contracts.generation import AttemptCosted, GenerationCompleted, Measure
+from penstock_common.ids import text_of
 
 NO_PRICE = 0
 """The version that a request names which ended before it had a model."""
@@ -35,12 +36,12 @@ class Charge(msgspec.Struct, frozen=True):
 
 def usage_key(request_id: UUID) -> str:
     """The customer book's source key: a request is charged once, whatever is delivered how often."""
-    return f"{request_id}/usage"
+    return f"{text_of(request_id)}/usage"
 
 
 def cost_key(request_id: UUID, attempt: int) -> str:
     """The provider book's source key: each attempt costs us."""
-    return f"{request_id}/{attempt}/cost"
+    return f"{text_of(request_id)}/{attempt}/cost"
 
 
 def price_for(event: GenerationCompleted | AttemptCosted, prices: Mapping[int, Price]) -> Price:

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from penstock_common.contracts.generation import Tokens
+from penstock_common.ids import text_of
 
 
 class Book(StrEnum):
@@ -26,7 +27,7 @@ COST = "cost:inference"
 
 def customer_account(tenant: UUID) -> str:
     """What one tenant owes us; positive amounts are debts."""
-    return f"customer:{tenant}"
+    return f"customer:{text_of(tenant)}"
 
 
 def provider_account(provider: str) -> str:
