@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from penstock_common.contracts.documents import DocumentState
+from tests.support.forks import ended
 from tests.support.indexing import House, eventually, killed
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
@@ -81,7 +82,7 @@ async def test_killed_at_each_write(house: House, statement: str) -> None:
     process = await house.dying(statement)
     base = await house.base()
     document = await house.add(base, a_text(1))
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert await ended(process) == -signal.SIGKILL
     async with house.indexer():
         await check_whole(house, base, [document])
 

@@ -1,5 +1,11 @@
 """SQL of documents at work. Whoever writes proves by the epoch that nobody claimed the document meanwhile."""
 
+CLAIMABLE = """
+select exists (
+    select from indexer.documents
+    where state in ('queued', 'parsing', 'embedding') and lease_until <= now() and retry_at <= now()
+)
+"""
 CLAIM = """
 with turn as (
     select t.tenant from indexer.turns t

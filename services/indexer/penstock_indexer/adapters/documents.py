@@ -29,6 +29,8 @@ class SqlDocuments:
 
     async def claim(self, lease_seconds: float) -> Claimed | None:
         """The next document, tenants taking turns; None where nothing waits."""
+        if not await self.database.finds(at_work.CLAIMABLE):
+            return None
         async with self.database.transaction() as tx:
             row = (await tx.connection.execute(text(at_work.CLAIM), {"lease": lease_seconds})).one_or_none()
             if row is None:

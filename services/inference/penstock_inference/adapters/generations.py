@@ -20,7 +20,7 @@ from penstock_common.contracts.stream import Frame, pack, unpack
 from penstock_common.db.outbox import OutboxRow
 from penstock_common.db.transaction import Database
 from penstock_common.errors import SubjectErased
-from penstock_common.ids import uuid7
+from penstock_common.ids import text_of, uuid7
 from penstock_common.messaging.envelope import CONTEXT, Context, envelop
 from penstock_common.sealing import Sealer
 from penstock_common.tracing.spans import Kind, leaf
@@ -59,9 +59,8 @@ class Generations:
     def _said(self, end: End) -> OutboxRow:
         fact = end.completed()
         topic = self.database.topology.topic(type(fact))
-        return OutboxRow(
-            uuid7(), envelop(fact, topic, message_id=f"{fact.request_id}.completed", context=context_of(end.command))
-        )
+        message_id = f"{text_of(fact.request_id)}.completed"
+        return OutboxRow(uuid7(), envelop(fact, topic, message_id=message_id, context=context_of(end.command)))
 
     def _columns(self, end: End) -> dict[str, Any]:
         c, tokens, place = end.command, end.tokens, end.place
@@ -229,8 +228,8 @@ def context_of(command: GenerateText) -> Context:
     """The facts about a request correlate by its id."""
     inherited = CONTEXT.get()
     return Context(
-        tenant=str(command.tenant),
-        correlation=str(command.request_id),
+        tenant=text_of(command.tenant),
+        correlation=text_of(command.request_id),
         causation=inherited.causation,
         traceparent=inherited.traceparent,
     )

@@ -9,6 +9,7 @@ from penstock_common.contracts.base import decode, encode
 from penstock_common.contracts.generation import FindGeneration, FindRequest, GenerationTakenOver, RequestFound
 from penstock_common.contracts.stream import Frame, pack, unpack
 from penstock_common.errors import BusUnavailable, MessageTooLarge, NoAnswer
+from penstock_common.ids import text_of
 from penstock_common.messaging.ports import Bus
 from penstock_common.topology import FIND_GENERATION, FIND_REQUEST, GENERATION_TAKEN_OVER
 from penstock_inference.domain.takeover import Held, output_of
@@ -28,9 +29,10 @@ class BusListeners:
 
     def send(self, process: str, request_id: UUID, frames: list[Frame]) -> bool:
         """Best effort, in order; False where it surely did not leave."""
+        key = text_of(request_id)
         try:
             for at in range(0, len(frames), MESSAGE_FRAMES):
-                self.bus.send(process, str(request_id), pack(frames[at : at + MESSAGE_FRAMES]))
+                self.bus.send(process, key, pack(frames[at : at + MESSAGE_FRAMES]))
         except BusUnavailable:
             return False
         except MessageTooLarge as error:

@@ -1,7 +1,7 @@
 """The queue of all processes, in PostgreSQL."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,32 +18,29 @@ from penstock_common.db.transaction import Database, Transaction
 from penstock_common.errors import ContractViolated
 from penstock_common.messaging.envelope import CONTEXT, Context, inherited
 from penstock_inference.adapters.queue_statements import (
-    ANYTHING,
-    CLOCK,
+    BALANCE,
     DISPATCH,
     DUE,
     ENDED,
-    FORGET,
     INSERT,
     LOCK,
+    LOOK,
     NEXT,
     OVERDUE,
     REMOVE,
-    RUNNING,
-    SET_CLOCK,
+    SETTLE,
     SHARES,
     STOP,
     STOPPED,
-    TAKE_TURNS,
 )
 from penstock_inference.domain.queue import Limits, Pace, Share, Turns, turns
 from penstock_inference.generating.ports import Stops
 from penstock_inference.queueing import metrics
-from penstock_inference.queueing.ports import Due, Sent
+from penstock_inference.queueing.ports import Due, Sent, State
 
 MOST = 64
 """Requests that are ended together: each is held whole in memory meanwhile."""
-MOST_SENT = 32
+MOST_SENT = 64
 """The same for those that are sent together."""
 OVERDUE_AFTER = timedelta(seconds=120)
 """Beyond its deadline: whoever ran it would have ended it."""
@@ -82,10 +79,12 @@ class QueueTable:
         await connection.execute(INSERT, {name: [row[name] for row in rows] for name in rows[0]})
         metrics.QUEUED.labels("queued").inc(len(rows))
 
-    async def is_empty(self) -> bool:
+    async def state(self) -> State:
         """See `Queue`."""
-        async with self.database.reading() as connection:
-            return not await connection.scalar(ANYTHING)
+        now = self.clock.now()
+        async with self.database.driver() as driver:
+            (found,) = await driver.fetch(LOOK, now, now - OVERDUE_AFTER)
+        return State(*found)
 
     async def due(self) -> list[Due]:
         """See `Queue`."""
@@ -110,47 +109,39 @@ class QueueTable:
         async with self.database.transaction() as tx:
             connection, now = tx.connection, self.clock.now()
             await connection.execute(LOCK)
-            ended = (await connection.execute(ENDED)).rowcount
-            running = int(await connection.scalar(RUNNING) or 0)
-            known = await shares(connection)
-            clock = (await connection.execute(CLOCK)).one()
-            chosen, taken = await self._chosen(connection, known, clock.virtual, min(slots - running, MOST_SENT))
-            sent = await self._send(tx, chosen, taken) if chosen else 0
-            if ended or chosen:
-                pace = Pace(clock.ended, clock.since, clock.measured_at).after(ended, now)
-                await connection.execute(SET_CLOCK, {"virtual": taken.virtual} | asdict(pace))
-                await connection.execute(FORGET, {"virtual": taken.virtual})
+            over = (await connection.execute(ENDED)).rowcount
+            balance = (await connection.execute(BALANCE)).one()
+            free = max(0, min(slots - balance.running, MOST_SENT))
+            known, ready = await self._next(connection, free)
+            chosen, taken = choose(known, ready, balance.virtual, free)
+            served = await self._send(tx, chosen) if chosen else Counter[UUID]()
+            if over or chosen:
+                pace = Pace(balance.ended, balance.since, balance.measured_at).after(over, now)
+                await connection.execute(SETTLE, turns_of(taken, served) | {"virtual": taken.virtual} | asdict(pace))
+        sent = served.total()
         waiting = sum(share.waiting for share in known) - sent
-        return Sent(ended, sent, running + sent, waiting, may_send_more=len(chosen) == MOST_SENT)
+        return Sent(over, sent, balance.running + sent, waiting, may_send_more=len(chosen) == MOST_SENT)
 
-    async def _chosen(
-        self, connection: AsyncConnection, known: Sequence[Share], virtual: float, free: int
-    ) -> tuple[list[UUID], Turns]:
-        """The requests of the next turns, in order."""
-        if free <= 0 or not known:
-            return [], turns((), virtual, 0)
+    async def _next(self, connection: AsyncConnection, free: int) -> tuple[list[Share], dict[UUID, list[UUID]]]:
+        """What each tenant has of the queue, and its requests that could go, in their order."""
+        known: dict[UUID, Share] = {}
         ready: dict[UUID, list[UUID]] = defaultdict(list)
-        for tenant, request_id in await connection.execute(NEXT, {"now": self.clock.now(), "free": free}):
-            ready[tenant].append(request_id)
-        able = [replace(share, waiting=len(ready[share.tenant])) for share in known]
-        taken = turns(able, virtual, free)
-        following = {tenant: iter(requests) for tenant, requests in ready.items()}
-        return [next(following[tenant]) for tenant in taken.order], taken
+        for *share, request_id in await connection.execute(NEXT, {"now": self.clock.now(), "free": free}):
+            known[share[0]] = Share(*share)
+            if request_id:
+                ready[share[0]].append(request_id)
+        return list(known.values()), ready
 
-    async def _send(self, tx: Transaction[Any], chosen: list[UUID], taken: Turns) -> int:
-        """Mark requests as sent, and publish them once that is committed; one that was stopped just now stays."""
+    async def _send(self, tx: Transaction[Any], chosen: list[UUID]) -> Counter[UUID]:
+        """Mark requests as sent, and publish them once that is committed; gives how many of each tenant.
+
+        One that was stopped just now stays.
+        """
         now = self.clock.now()
         rows = {row.request_id: row for row in await tx.connection.execute(DISPATCH, {"ids": chosen, "now": now})}
         for row in (rows[request_id] for request_id in chosen if request_id in rows):
             publish_turn(tx, command_of(row.command), context_of(row.context), now)
-        many = Counter(row.tenant for row in rows.values())
-        given = {
-            "tenant": list(taken.finishes),
-            "many": [many[tenant] for tenant in taken.finishes],
-            "finish": list(taken.finishes.values()),
-        }
-        await tx.connection.execute(TAKE_TURNS, given)
-        return len(rows)
+        return Counter(row.tenant for row in rows.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +159,26 @@ class QueueStops:
 async def shares(connection: AsyncConnection) -> list[Share]:
     """What each tenant has of the queue."""
     return [Share(*row) for row in await connection.execute(SHARES)]
+
+
+def choose(
+    known: Sequence[Share], ready: Mapping[UUID, Sequence[UUID]], virtual: float, free: int
+) -> tuple[list[UUID], Turns]:
+    """The requests of the next `free` turns, in order, of those that are ready."""
+    able = [replace(share, waiting=len(ready.get(share.tenant, ()))) for share in known]
+    taken = turns(able, virtual, free)
+    following = {tenant: iter(requests) for tenant, requests in ready.items()}
+    return [next(following[tenant]) for tenant in taken.order], taken
+
+
+def turns_of(taken: Turns, served: Counter[UUID]) -> dict[str, Any]:
+    """Who took how many turns, one array a column."""
+    tenants = list(taken.finishes)
+    return {
+        "tenant": tenants,
+        "many": [served[tenant] for tenant in tenants],
+        "finish": list(taken.finishes.values()),
+    }
 
 
 def publish_turn(tx: Transaction[Any], command: QueueText, context: Context, now: datetime) -> None:
@@ -202,7 +213,7 @@ def row_of(command: QueueText, verdict: str, context: Context) -> dict[str, Any]
         "verdict": verdict,
         "about": msgspec.msgpack.encode(kept),
         "command": encode(command, Wire.MSGPACK),
-        "context": msgspec.msgpack.encode(asdict(context)),
+        "context": msgspec.msgpack.encode(context),
     }
 
 

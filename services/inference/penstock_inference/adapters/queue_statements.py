@@ -2,10 +2,23 @@
 
 from sqlalchemy import text
 
-LOCK = text("select pg_advisory_xact_lock(hashtextextended('inference.queue', 0))")
-"""One writer at a time: so the counts of tenants are exact, and no slot is given twice."""
+LOCK = text("""
+select pg_advisory_xact_lock(hashtextextended('inference.queue', 0)), set_config('enable_seqscan', 'off', true)
+""")
+"""One writer at a time: so the counts of tenants are exact, and no slot is given twice.
 
-ANYTHING = text("select exists (select from inference.queue)")
+What follows goes by indexes alone: its plans are made while tables are small, and are kept when they have grown.
+"""
+
+LOOK = """
+select exists (select from inference.queue) as anything, exists (
+  select from inference.queue where dispatched_at is null and verdict <> ''
+) or exists (
+  select from inference.queue where dispatched_at is null and verdict = '' and deadline <= $1
+) as due, exists (
+  select from inference.queue where dispatched_at is not null and deadline < $2
+) as overdue
+"""
 SHARES = text("select tenant, waiting, finish, weight from inference.queue_tenants where waiting > 0")
 CLOCK = text("select virtual, ended, since, measured_at from inference.queue_clock")
 STOPPED = text("select request_id from inference.cancellations where request_id = any(cast(:ids as uuid[]))")
@@ -52,25 +65,36 @@ update inference.queue_tenants t set waiting = t.waiting - c.many from counted c
 """)
 
 ENDED = text("""
-delete from inference.queue q using inference.generations g
-where q.dispatched_at is not null and g.request_id = q.request_id and g.outcome <> 'running'
+delete from inference.queue q where q.dispatched_at is not null
+  and (select g.outcome <> 'running' from inference.generations g where g.request_id = q.request_id)
 """)
+"""Forget turns that are over."""
 
-RUNNING = text("select count(*) from inference.queue where dispatched_at is not null")
+BALANCE = text("""
+with forgotten as (
+  delete from inference.queue_tenants t using inference.queue_clock c where t.waiting = 0 and t.finish <= c.virtual
+)
+select (
+  select count(*) from inference.queue where dispatched_at is not null
+) as running, c.virtual, c.ended, c.since, c.measured_at
+from inference.queue_clock c
+""")
+"""How many turns are taken, and the clock. Whoever has nothing waiting and owes it nothing is forgotten."""
 
 OVERDUE = text("""
 select command from inference.queue where dispatched_at is not null and deadline < :before limit :most
 """)
 
 NEXT = text("""
-select q.tenant, q.request_id from inference.queue_tenants t cross join lateral (
-  select tenant, request_id from inference.queue
+select t.tenant, t.waiting, t.finish, t.weight, q.request_id
+from inference.queue_tenants t left join lateral (
+  select request_id from inference.queue
   where tenant = t.tenant and dispatched_at is null and verdict = '' and deadline > :now
   order by priority desc, request_id limit :free
-) q
+) q on true
 where t.waiting > 0
 """)
-"""The requests that could go, in the order of each tenant."""
+"""What each tenant has of the queue, once for each of its requests that could go, in their order; or once."""
 
 DISPATCH = text("""
 update inference.queue set dispatched_at = :now
@@ -78,18 +102,15 @@ where request_id = any(cast(:ids as uuid[])) and dispatched_at is null and verdi
 returning request_id, tenant, command, context
 """)
 
-TAKE_TURNS = text("""
-update inference.queue_tenants t set waiting = t.waiting - g.many, finish = g.finish
-from unnest(cast(:tenant as uuid[]), cast(:many as int[]), cast(:finish as float8[])) as g(tenant, many, finish)
-where t.tenant = g.tenant
-""")
-
-SET_CLOCK = text("""
+SETTLE = text("""
+with served as (
+  update inference.queue_tenants t set waiting = t.waiting - g.many, finish = g.finish
+  from unnest(cast(:tenant as uuid[]), cast(:many as int[]), cast(:finish as float8[])) as g(tenant, many, finish)
+  where t.tenant = g.tenant
+)
 update inference.queue_clock set virtual = :virtual, ended = :ended, since = :since, measured_at = :measured_at
 """)
-
-FORGET = text("delete from inference.queue_tenants where waiting = 0 and finish <= :virtual")
-"""Who has nothing waiting and owes the clock nothing is as good as new."""
+"""Note who took turns, and set the clock."""
 
 FIND = text("""
 select q.about, q.tenant, (

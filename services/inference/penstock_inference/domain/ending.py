@@ -15,6 +15,7 @@ from penstock_common.contracts.generation import (
 )
 from penstock_common.contracts.stream import Ended, Failure, Frame
 from penstock_common.errors import Fault, PenstockError
+from penstock_common.ids import text_of
 
 
 class ModelUnknown(PenstockError):
@@ -189,4 +190,4 @@ def charged(outcome: Outcome, tokens: Tokens | None, estimated: Tokens, produced
 
 def request_key(request_id: UUID) -> str:
     """The sealing context of a request."""
-    return str(request_id)
+    return text_of(request_id)

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
 REST_SECONDS = 0.02  # between two looks, so that what ends together is looked at together
+REST_SHARE = 5  # rests are so many times as long as looks: where all is slow, what is accepted comes before what begins
+MOST_REST_SECONDS = 0.25
 FAILED = "queue.unseen"
 
 
@@ -55,18 +57,21 @@ class Dispatcher:
         self._looking.nudge()
 
     async def _look_and_rest(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         await guarded(self.look, FAILED)
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(min(max(REST_SECONDS, REST_SHARE * (clock() - began)), MOST_REST_SECONDS))
 
     async def look(self) -> None:
         """End what must end, bury what is overdue, send what may go. Raises DatabaseUnavailable."""
-        if await self.needs.queue.is_empty():
+        state = await self.needs.queue.state()
+        if not state.has_any:
             metrics.WAITING.set(0)
             metrics.RUNNING.set(0)
             return
-        while due := await self.needs.queue.due():
+        while state.has_due and (due := await self.needs.queue.due()):
             await self._end(due)
-        for command in await self.needs.queue.overdue():
+        for command in await self.needs.queue.overdue() if state.has_overdue else ():
             log.warning("turn.overdue", request_id=str(command.request_id))
             await self.needs.burial.bury(command, failure_of(Undeliverable()))
         sent = await self.needs.queue.dispatch(self.needs.slots)

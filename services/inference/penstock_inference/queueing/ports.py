@@ -23,6 +23,18 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class State:
+    """Whether there is something to do about the queue."""
+
+    has_any: bool
+    """Whether something waits, or a turn is known to be taken."""
+    has_due: bool
+    """Whether something that waits must end."""
+    has_overdue: bool
+    """Whether a turn should have been over long ago."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """What one look at the queue did."""
 
@@ -39,8 +51,8 @@ class Sent:
 class Queue(Protocol):
     """The queue of all processes. Every method raises DatabaseUnavailable."""
 
-    async def is_empty(self) -> bool:
-        """Whether nothing waits, and no turn is known to be taken."""
+    async def state(self) -> State:
+        """What there is to do."""
 
     async def due(self) -> list[Due]:
         """Some of those that wait and must end: stopped, refused, or past their deadline."""

@@ -9,7 +9,7 @@ from penstock_inference.subscribers.deps import Deps, router
 from penstock_inference.subscribers.generation import bury
 
 
-@router.on_batch(QueueText, size=32, within_ms=10)
+@router.on_batch(QueueText, size=64, within_ms=25)
 async def queue_text(commands: Sequence[QueueText], deps: Deps) -> None:
     """Keep requests until it is their turn."""
     async with deps.database.transaction(commands) as tx:

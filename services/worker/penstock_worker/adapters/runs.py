@@ -26,6 +26,8 @@ class SqlRuns:
 
     async def claim(self, owner: str, limit: int) -> list[Claimed]:
         """See `RunStore`."""
+        if not await self.database.finds(sql.CLAIMABLE):
+            return []
         async with self.database.reading() as connection:
             given = {"owner": owner, "limit": limit, "lease": self.lease}
             return [_claimed(row, owner) for row in await connection.execute(sql.CLAIM, given)]

@@ -2,6 +2,9 @@
 
 from sqlalchemy import text
 
+CLAIMABLE = """
+select exists (select from worker.runs where state in ('queued', 'running') and lease_until <= now())
+"""
 CLAIM = text("""
 update worker.runs r
 set state = 'running', owner = :owner, epoch = epoch + 1, deaths = deaths + (r.state = 'running')::int,

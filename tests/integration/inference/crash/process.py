@@ -1,7 +1,7 @@
 """Inference processes, forked from one that has been one before: so each begins within a tenth of a second.
 
-Run as `python -m tests.integration.inference.crash.process FOLDER`. The file `orders` there has the `Orders` of that
-one as JSON; each file `<name>/orders` that appears has those of several.
+The file `orders` in its folder has the `Orders` of that one as JSON; each file `<name>/orders` that appears has those
+of several.
 """
 
 import asyncio
@@ -171,7 +171,11 @@ class Host:
 
 
 def main(folder: Path) -> None:
-    """Look for orders until killed."""
+    """Look for orders until killed, as the first of a process group."""
+    os.setsid()
+    with (folder / "log").open("wb") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
     asyncio.run(once(msgspec.json.decode((folder / ORDERS).read_bytes(), type=Orders)))
     host, done = Host(), set[Path]()
     while True:
@@ -180,7 +184,3 @@ def main(folder: Path) -> None:
             host.fork(file)
         host.reap()
         time.sleep(LOOK_SECONDS)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

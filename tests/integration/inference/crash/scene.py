@@ -1,14 +1,14 @@
 """A platform whose inference processes die: a real api and billing, real clients, and what they got."""
 
 import asyncio
+import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,12 @@ from penstock_common.messaging.ports import Incoming
 from penstock_common.service import begin
 from penstock_common.topology import PLATFORM
 from tests.integration.inference.crash.endings import SECONDS, Ending, Reader, Records, until
-from tests.integration.inference.crash.process import GO, ORDERS, READY, STATUS, TOOK, Orders
+from tests.integration.inference.crash.process import GO, ORDERS, READY, STATUS, TOOK, Orders, main
 from tests.support.api import USER, bearer
 from tests.support.chat import ApiProcess, api_process
 from tests.support.databases import Databases
+from tests.support.forks import FORKS
 from tests.support.inference import inference_process
-
-ROOT = Path(__file__).resolve().parents[4]
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Scene:
         self.readers: list[Reader] = []
         self._records = Records(databases.admin, bus_url)
         self._reading: list[asyncio.Task[None]] = []
-        self._host: subprocess.Popen[bytes] | None = None
+        self._host: BaseProcess | None = None
         self._homes, self._waves = folder / "processes", 0
         self._client = httpx.AsyncClient(base_url=api.url, timeout=SECONDS, trust_env=False)
 
@@ -108,9 +107,8 @@ class Scene:
         """Begin the process that the others are forked from."""
         self._homes.mkdir()
         write(self._homes / ORDERS, msgspec.json.encode(self._orders(self._homes)))
-        command = [sys.executable, "-m", "tests.integration.inference.crash.process", str(self._homes)]
-        with (self._homes / "log").open("wb") as log:
-            self._host = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        self._host = FORKS.Process(target=main, args=(self._homes,), daemon=True)
+        self._host.start()
 
     async def begin(self, lives: list[Life]) -> list[str]:
         """Let processes begin that were given a delivery each; gives the requests."""
@@ -194,9 +192,11 @@ class Scene:
         for task in self._reading:
             task.cancel()
         await self._client.aclose()
-        if self._host:
-            os.killpg(self._host.pid, signal.SIGKILL)
-            self._host.wait()
+        if self._host and self._host.pid:
+            with contextlib.suppress(ProcessLookupError):  # it leads no group yet
+                os.killpg(self._host.pid, signal.SIGKILL)
+            self._host.kill()
+            self._host.join()
 
 
 def write(path: Path, content: bytes) -> None:

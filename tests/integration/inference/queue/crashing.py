@@ -1,13 +1,8 @@
-"""Inference processes that die of SIGKILL at a point of what the queue does.
-
-Run as `python -m tests.integration.inference.queue.crashing DATABASE BUS FOLDER`: for each point that is read from
-standard input, a line, one process is forked; once it died, its exit code is written.
-"""
+"""Inference processes that die of SIGKILL at a point of what the queue does."""
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +19,7 @@ from tests.support.inference import make_inference
 STATEMENTS = {
     "queued, not committed": "insert into inference.queue (",
     "turn given, not committed": "update inference.queue set dispatched_at",
-    "turn over, not committed": "delete from inference.queue q using",
+    "turn over, not committed": "delete from inference.queue q where",
     "expired forgotten, not committed": "delete from inference.queue where request_id",
 }
 ACKS = {"queued, not acknowledged": ".queue", "turn answered, not acknowledged": ".batch"}
@@ -121,24 +116,9 @@ def around(
     setattr(owner, name, begun)
 
 
-async def live(database: str, bus: str, folder: str, point: str) -> None:
+async def live(database: str, bus: str, folder: Path, point: str) -> None:
     """Work until the point comes."""
-    app = make_inference(database, bus, Path(folder), queue={"slots": 2})
+    app = make_inference(database, bus, folder, queue={"slots": 2})
     die_at(app, point)
     await begin(app)
     await asyncio.sleep(LIFE_SECONDS)
-
-
-def main(database: str, bus: str, folder: str) -> None:
-    """Fork a process a line."""
-    for line in sys.stdin:
-        if not (pid := os.fork()):
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # its log is no answer
-            asyncio.run(live(database, bus, folder, line.strip()))
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

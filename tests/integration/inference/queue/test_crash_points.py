@@ -2,10 +2,7 @@
 
 import asyncio
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -16,20 +13,19 @@ from penstock_billing import app as billing
 from penstock_billing.settings import Settings as BillingSettings
 from penstock_common.service import begin
 from tests.integration.inference.crash.endings import Records, until
-from tests.integration.inference.queue.crashing import EXPIRED, POINTS
+from tests.integration.inference.queue.crashing import EXPIRED, POINTS, live
 from tests.support.chat import ApiProcess, api_process
 from tests.support.databases import Databases
+from tests.support.forks import lived
 from tests.support.inference import inference_process
 from tests.support.replicas import client_of
 from tests.support.submitting import a_request, rows, submitted
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).resolve().parents[4]
 LEFT = """
 select (select count(*) from inference.queue) + (select coalesce(sum(waiting), 0) from inference.queue_tenants)
 """
-KILLED = str(-signal.SIGKILL)
 
 
 @pytest.fixture
@@ -43,27 +39,6 @@ async def api(platform_databases: Databases, bus_url: str, tmp_path: Path) -> As
             await until(lambda: api.app.catalogue.version, lambda: "no catalogue")
         yield api
         await books.stop()
-
-
-@asynccontextmanager
-async def crashers(*given: str) -> AsyncIterator[Process]:
-    """The program whose processes die."""
-    command = (sys.executable, "-m", "tests.integration.inference.queue.crashing", *given)
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def killed_at(process: Process, point: str) -> str:
-    """The exit code of one that was to die at a point."""
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(f"{point}\n".encode())
-    return (await process.stdout.readline()).decode().strip()
 
 
 async def asked(client: httpx.AsyncClient, point: str) -> str:
@@ -81,10 +56,10 @@ async def test_every_request_ends_once(
     """Whatever the one that died had done: one end of the right kind, said once, charged once, and nothing left."""
     wanted: dict[str, str] = {}
     inference = platform_databases.services["inference"]
-    async with client_of(api) as client, crashers(inference, bus_url, str(tmp_path)) as process:
+    async with client_of(api) as client:
         for point in (*POINTS, *EXPIRED):
             wanted[await asked(client, point)] = "succeeded" if point in POINTS else "expired"
-            assert await killed_at(process, point) == KILLED, point
+            assert await lived(live, inference, bus_url, tmp_path, point) == -signal.SIGKILL, point
     async with inference_process(platform_databases, bus_url, tmp_path):
         await Records(platform_databases.admin, bus_url).settled()
         await until_none(platform_databases, LEFT)

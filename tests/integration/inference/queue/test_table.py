@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from penstock_common.contracts.generation import CancelGeneration
 from penstock_common.contracts.queueing import BATCH, QueueText
@@ -23,6 +24,7 @@ from penstock_common.topology import PLATFORM
 from penstock_inference.adapters.generations import Cancellations
 from penstock_inference.adapters.queue import QueueStops, QueueTable
 from penstock_inference.adapters.queue_answers import QueueAnswers
+from penstock_inference.adapters.queue_statements import ENDED, LOCK
 from penstock_inference.domain.queue import Limits
 from tests.support.databases import Databases
 from tests.support.generation_fakes import MovedClock, a_command, a_sealer
@@ -73,6 +75,16 @@ async def take(table: QueueTable, commands: Sequence[QueueText], **headers: str)
     async with table.database.transaction() as tx:
         delivered: Any = replace(tx, fresh=commands, causes=causes)
         await table.take(delivered)
+
+
+async def test_ended_turns_are_found_by_index(table: QueueTable) -> None:
+    """Also where the plan was made before there were rows: it is used for as long as the connection lives."""
+    async with table.database.transaction() as tx:
+        await tx.connection.execute(LOCK)
+        plan = "\n".join(await tx.connection.scalars(text(f"explain {ENDED.text}")))
+    assert "generations_pkey" in plan
+    assert "Seq Scan on generations" not in plan
+    assert "Seq Scan on queue " not in plan
 
 
 @pytest.mark.parametrize("priority", [-1, 10])

@@ -1,17 +1,11 @@
-"""An inference process that dies of SIGKILL at one statement.
+"""An inference process that dies of SIGKILL at one statement."""
 
-Run as `python -m tests.integration.inference.records.crashing URL KEYS POINT` with the command on standard input.
-"""
-
-import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 from sqlalchemy import event
 
-from penstock_common.contracts.base import Wire, decode
 from penstock_common.contracts.generation import GenerateText
 from penstock_inference.adapters.statements import FINISH_ONE
 from tests.integration.inference.records.ends import an_end
@@ -52,10 +46,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(url: str, keys: str, point: str) -> None:
+async def main(url: str, keys: Path, point: str, command: GenerateText) -> None:
     """A first execution records its end; a take-over claims first."""
-    command = decode(GenerateText, sys.stdin.buffer.read(), Wire.MSGPACK)
-    async with Store(url, a_sealer(Path(keys))) as store:
+    async with Store(url, a_sealer(keys)) as store:
         dying_at(store, point)
         attempt: int | None = 1
         if command.republished:
@@ -64,7 +57,3 @@ async def main(url: str, keys: str, point: str) -> None:
                 die()
         assert attempt
         await store.records.finish(an_end(command, attempt))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

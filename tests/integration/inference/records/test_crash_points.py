@@ -1,36 +1,21 @@
 """A process killed at any statement leaves a request that the next one brings to the same end."""
 
-import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from penstock_common.contracts.base import Wire, encode
 from penstock_common.contracts.generation import GenerateText
 from penstock_common.sealing import Sealer
+from tests.integration.inference.records import crashing
 from tests.integration.inference.records.crashing import FIRST, POINTS
 from tests.integration.inference.records.ends import an_end
 from tests.integration.inference.records.store import Store
 from tests.support.databases import Databases
+from tests.support.forks import lived
 from tests.support.generation_fakes import a_command
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
-
-ROOT = Path(__file__).resolve().parents[4]
-
-
-async def killed_at(point: str, url: str, keys: Path, command: GenerateText) -> None:
-    """Have a process handle a command and die of it."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.inference.records.crashing", url, str(keys), point),
-        stdin=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    _, said = await asyncio.wait_for(process.communicate(encode(command, Wire.MSGPACK)), 60)
-    assert process.returncode == -signal.SIGKILL, said.decode()
 
 
 async def redelivered(store: Store, command: GenerateText) -> None:
@@ -47,7 +32,8 @@ async def test_same_end_state(
 ) -> None:
     """One end, said once; each earlier attempt booked as lost once; and nothing more to claim."""
     command = a_command(sealer, republished=republished)
-    await killed_at(point, platform_databases.services["inference"], tmp_path / "keys", command)
+    url = platform_databases.services["inference"]
+    assert await lived(crashing.main, url, tmp_path / "keys", point, command) == -signal.SIGKILL
     await redelivered(store, command)
     await redelivered(store, command)
     recorded = await store.records.read(command.request_id)

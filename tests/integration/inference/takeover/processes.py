@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -26,9 +25,9 @@ from tests.support.api import USER, bearer
 from tests.support.chat import QUESTION, ApiProcess, api_process
 from tests.support.continuing_engine import ContinuingEngine
 from tests.support.databases import Databases
+from tests.support.forks import FORKS
 from tests.support.inference import make_inference
 
-FORKS = multiprocessing.get_context("forkserver")
 READY = 0.05  # seconds between two looks
 PATIENCE = 40.0  # seconds
 
@@ -45,9 +44,6 @@ async def _work(database: str, bus: str, folder: Path, ready: Path, settings: di
     named.write_text(app.registry.process)
     named.rename(ready)
     await asyncio.Event().wait()
-
-
-FORKS.set_forkserver_preload([work.__module__])
 
 
 @dataclass(frozen=True)

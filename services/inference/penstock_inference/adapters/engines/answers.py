@@ -94,8 +94,11 @@ def unstreamed(body: bytes) -> PenstockError:
 
 def whole_answer(body: bytes) -> WholeAnswer:
     """An unstreamed answer. Raises what the engine says went wrong, or EngineGarbled."""
-    body = with_whole_characters(body)
-    completion = completion_in(body)
+    try:
+        completion = completion_in(body)
+    except EngineGarbled:  # perhaps by halves of surrogate pairs, which no text may hold
+        body = replaced(body)
+        completion = completion_in(body)
     if failure := failure_told(completion, body):
         raise failure
     choices = [(choice, choice.message) for choice in completion.choices or () if choice.message is not None]
@@ -104,15 +107,6 @@ def whole_answer(body: bytes) -> WholeAnswer:
     text = "".join(part for _, message in choices for part in texts(message))
     finish = {choice.index: choice.finish_reason or "stop" for choice, _ in choices}
     return WholeAnswer(body, tokens_of(completion.usage, bool(text)), finish, text)
-
-
-def with_whole_characters(body: bytes) -> bytes:
-    """A body that reads as it is, unless it holds halves of surrogate pairs, which no text may."""
-    try:
-        decode_completion(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return replaced(body)
-    return body
 
 
 def completion_in(body: bytes) -> Completion:
