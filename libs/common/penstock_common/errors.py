@@ -47,6 +47,11 @@ class PenstockError(Exception):
         return (self.__doc__ or self.code).strip().splitlines()[0]
 
 
+def code_of(error: BaseException) -> str:
+    """What names the error for programs: its public code, or its type."""
+    return error.code if isinstance(error, PenstockError) else type(error).__name__
+
+
 class ContractViolated(PenstockError):
     """The message does not fit its contract."""
 

@@ -34,15 +34,18 @@ class Foundation:
             self.relay.pause()
 
     async def connect(self) -> None:
-        """Reach the bus and the schema; may be repeated. Raises BusUnavailable, DatabaseUnavailable."""
+        """Reach the bus and the schema, and make partitions; may be repeated while it raises.
+
+        Raises BusUnavailable, DatabaseUnavailable.
+        """
         if not self.bus.connected:
             await self.bus.connect()
         await require_schema(self.url, self.service)
         await self.database.warm()
+        await self.partitions.start()  # last, as it begins: on a busy database its turn may not come in time
 
     async def start(self) -> None:
-        """Make partitions, publish what the outbox holds, and archive it."""
-        await self.partitions.start()
+        """Publish what the outbox holds, and archive it."""
         with contextlib.suppress(ValueError, RuntimeError):  # a loop beside the main thread hears no signals
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.relay.pause)
         await self.relay.start()

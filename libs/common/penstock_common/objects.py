@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,7 +66,7 @@ class Objects(Protocol):
         """The last parts of the folders that lie directly in a folder of keys, in their order."""
 
 
-class ObstoreObjects:
+class ObstoreObjects(ABC):
     """What obstore does alike for every kind of storage."""
 
     place = ""
@@ -116,12 +118,17 @@ class ObstoreObjects:
             found = await self._store.list_with_delimiter_async(prefix)
             return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
 
+    @abstractmethod
     async def _keep(self, key: str) -> None:
         """Whatever a content needs after it was taken, to survive a power cut."""
 
-    @property
+    @cached_property
     def _store(self) -> Any:
-        raise NotImplementedError
+        return self._open()
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """The library's own store, made when it is first used."""
 
     @contextlib.contextmanager
     def _translated(self, act: str, key: str = "") -> Iterator[None]:
@@ -144,19 +151,16 @@ class LocalObjects(ObstoreObjects):
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.place = str(self.folder)
-        self._opened: LocalStore | None = None
 
     async def _keep(self, key: str) -> None:
         await asyncio.to_thread(self._flush, key)
 
-    @property
-    def _store(self) -> "LocalStore":
-        if self._opened is None:
-            from obstore.store import LocalStore  # noqa: PLC0415 (as above)
+    def _open(self) -> "LocalStore":
+        from obstore.store import LocalStore  # noqa: PLC0415 (as above)
 
-            self._opened = LocalStore(self.folder, mkdir=True, automatic_cleanup=True)
-            self.folder.chmod(0o700)
-        return self._opened
+        store = LocalStore(self.folder, mkdir=True, automatic_cleanup=True)
+        self.folder.chmod(0o700)
+        return store
 
     def _flush(self, key: str) -> None:
         """The library renames without flushing (object_store's local backend)."""

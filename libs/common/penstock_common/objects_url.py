@@ -29,21 +29,20 @@ class S3Objects(ObstoreObjects):
     def __init__(self, bucket: str, prefix: str = "") -> None:
         self.bucket, self.prefix = bucket, prefix
         self.place = f"s3://{bucket}/{prefix}"
-        self._opened: S3Store | None = None
 
-    @property
-    def _store(self) -> "S3Store":
-        if self._opened is None:
-            from datetime import timedelta  # noqa: PLC0415 (with the library: only where objects are used)
+    async def _keep(self, key: str) -> None:
+        """Nothing: what a bucket took, it has."""
 
-            from obstore.store import S3Store  # noqa: PLC0415 (7 MB of memory, only where objects are used)
+    def _open(self) -> "S3Store":
+        from datetime import timedelta  # noqa: PLC0415 (with the library: only where objects are used)
 
-            self._opened = S3Store(
-                self.bucket,
-                prefix=self.prefix or None,
-                retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
-            )
-        return self._opened
+        from obstore.store import S3Store  # noqa: PLC0415 (7 MB of memory, only where objects are used)
+
+        return S3Store(
+            self.bucket,
+            prefix=self.prefix or None,
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+        )
 
 
 def objects_at(url: str) -> Objects:

@@ -256,7 +256,7 @@ async def test_a_mark_awaits_no_flush_and_nothing_else_goes_without(database: Da
     async with database.engine.connect() as connection:
         await connection.execute(text("set synchronous_commit = on"))
         await connection.commit()
-        await connection.execute(text(relay_module.MARK.format(schema="trial")), key)
+        await connection.execute(text(relay_module.MARK.format(schema="trial", **relay_module.NAMED)), key)
         assert await connection.scalar(text(shown)) == "off"
         await connection.commit()
         assert await connection.scalar(text(shown)) == "on"

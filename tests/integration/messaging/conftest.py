@@ -11,9 +11,9 @@ from tests.integration.messaging.shop import SHOP
 from tests.integration.messaging.sides import Side, make_side
 
 
-@pytest.fixture(params=["nats", "rabbitmq"], scope="session")
+@pytest.fixture(params=["nats", "rabbitmq"], scope="package")
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
-    """One server per test process: these tests kill it."""
+    """One server per test process, ended with the last of these tests: they kill it."""
     made = make_side(request.param)
     made.server.start()
     yield made

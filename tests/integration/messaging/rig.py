@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -19,12 +18,9 @@ from penstock_common.messaging.topology import Consumer, Topic
 from tests.integration.messaging.service import serve
 from tests.integration.messaging.shop import SHOP
 from tests.integration.messaging.sides import Side
+from tests.support.forks import FORKS
 
 Process = ForkServerProcess
-
-FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload([serve.__module__, "penstock_common.messaging.nats.faststream"])
-"""Processes of their own, that needn't import everything each time."""
 
 
 class Rig:

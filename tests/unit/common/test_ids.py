@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_common.ids import day_of, time_of, uuid7
+from penstock_common.ids import day_of, time_of, uuid7, uuid7_texts
 
 VERSION_4 = "919614f8-8606-47da-8b71-70d55580eac2"
 MIDNIGHT_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -28,6 +28,17 @@ def test_now_is_the_default() -> None:
 def test_ids_of_one_millisecond_differ() -> None:
     """74 bits are random."""
     assert len({uuid7(MIDNIGHT_MS) for _ in range(1000)}) == 1000
+
+
+def test_many_as_text_are_uuid7s_of_now() -> None:
+    """In canonical text, each another one; every variant that RFC 9562 allows comes up."""
+    texts = uuid7_texts(1000)
+    made = [UUID(text) for text in texts]
+    assert [str(id_) for id_ in made] == texts
+    assert {(id_.version, id_.variant) for id_ in made} == {(7, UUID(int=2**63).variant)}
+    assert {text[19] for text in texts} == set("89ab")
+    assert len(set(made)) == 1000
+    assert max(abs((time_of(id_) - datetime.now(UTC)).total_seconds()) for id_ in made) < 1
 
 
 @pytest.mark.parametrize(("ms", "day"), [(MIDNIGHT_MS - 1, date(2025, 12, 31)), (MIDNIGHT_MS, date(2026, 1, 1))])

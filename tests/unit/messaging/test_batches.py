@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penstock_common.messaging.batches import Batches
 from penstock_common.messaging.delivery import Delivery
@@ -64,6 +65,30 @@ async def test_one_batch_at_a_time_and_each_message_once() -> None:
     assert taken.most == 1
     assert [len(batch) for batch in taken.batches] == [4, 4, 2, 1]
     assert len(settler.words) == 11
+
+
+async def test_as_many_batches_at_once_as_the_lane_has() -> None:
+    """One is gathered at a time, each message is in one, and all slots become free."""
+    settler, taken = FakeSettler(), Taken(pause=0.03)
+    batches = Batches(Delivery(settler), taken, replace(BATCHED, batches=2))
+    await deliver(batches, 14)
+    await deliver(batches, 1)
+    assert taken.most == 2
+    assert [len(batch) for batch in taken.batches] == [4, 4, 4, 2, 1]
+    assert sorted(str(word[1]) for word in settler.words) == sorted(["0", *map(str, range(14))])
+
+
+async def test_batches_side_by_side_are_handed_back_when_there_is_no_more_time() -> None:
+    """Both, and what waits for its turn."""
+    settler, taken = FakeSettler(), Taken(pause=60)
+    delivery = Delivery(settler)
+    batches = Batches(delivery, taken, replace(BATCHED, batches=2))
+    for n in range(10):
+        batches.take(delivered(n), lambda _: None)
+    await asyncio.sleep(0.03)
+    await delivery.inflight.drain(0.01)
+    assert [len(batch) for batch in taken.batches] == [4, 4]
+    assert sorted(settler.words) == [("hand back", str(n), 0.0) for n in range(10)]
 
 
 async def test_what_runs_and_what_waits_is_handed_back_when_there_is_no_more_time() -> None:

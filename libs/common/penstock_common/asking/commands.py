@@ -3,6 +3,7 @@
 import msgspec
 
 from penstock_common.contracts.generation import GenerateText
+from penstock_common.ids import text_of
 from penstock_common.messaging.envelope import Context, envelop
 from penstock_common.messaging.ports import Outgoing
 from penstock_common.topology import PLATFORM
@@ -10,7 +11,7 @@ from penstock_common.topology import PLATFORM
 
 def outgoing_of(command: GenerateText, traceparent: str = "") -> Outgoing:
     """The command as a message. Its id is that of the request: however often it is published, it is one."""
-    request_id = str(command.request_id)
+    request_id = text_of(command.request_id)
     context = Context(correlation=request_id, traceparent=traceparent)
     return envelop(command, PLATFORM.topic(type(command)), message_id=f"{request_id}.generate", context=context)
 

@@ -7,7 +7,15 @@ import asyncpg
 from penstock_common.errors import DatabaseUnavailable, SchemaMissing
 
 CONNECT_SECONDS = 5.0
-AWAY = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+)
+"""What says that a database can't be asked now: gone, starting, stopping, or out of connections, memory or disk."""
 SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -26,12 +34,12 @@ async def current_heads(url: str, services: tuple[str, ...]) -> dict[str, str]:
         raise ValueError("a database URL begins with postgresql://")
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        try:
+            return await _read(connection, services)
+        finally:
+            await connection.close()
     except AWAY as error:
         raise DatabaseUnavailable(str(error)[:200]) from error
-    try:
-        return await _read(connection, services)
-    finally:
-        await connection.close()
 
 
 async def require_schema(url: str, service: str) -> None:

@@ -8,8 +8,7 @@ from datetime import date
 from uuid import UUID
 
 import structlog
-from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import text
 
 from penstock_common.db.engine import translated
 from penstock_common.db.outbox import OutboxRow
@@ -30,23 +29,25 @@ ORPHANED_AFTER = "1 second"  # younger rows are being published by the process t
 
 Key = tuple[date, UUID]
 
+ORPHANED = f"published_at is null and retry_at <= now() and created_at < now() - interval '{ORPHANED_AFTER}'"
+LOOK = f"select exists (select from {{schema}}.outbox where {ORPHANED}) as found"
 CLAIM = f"""
 select day, id, subject, stream, message_id, headers, body,
        extract(epoch from now() - created_at)::float8 as age
-from {{schema}}.outbox
-where published_at is null and retry_at <= now() and created_at < now() - interval '{ORPHANED_AFTER}'
+from {{schema}}.outbox where {ORPHANED}
 order by id limit {BATCH} for update skip locked
 """
 # A mark that a crash of the server loses is made again, after one more publish under the same id: no flush is awaited.
 MARK = """
 update {schema}.outbox set published_at = now()
 from (select set_config('synchronous_commit', 'off', true)) as haste
-where day = :day and id = any(:ids) and published_at is null
+where day = {day} and id = any({ids}) and published_at is null
 """
 DEFER = """
-update {schema}.outbox set retry_at = now() + interval '2 seconds' where day = :day and id = any(:ids)
+update {schema}.outbox set retry_at = now() + interval '2 seconds' where day = {day} and id = any({ids})
 """
 SQL = (CLAIM, MARK, DEFER)
+NAMED, NUMBERED = {"day": ":day", "ids": ":ids"}, {"day": "$1", "ids": "$2"}
 
 
 class Relay:
@@ -55,7 +56,9 @@ class Relay:
     def __init__(self, database: Database, bus: Bus, service: str) -> None:
         self.database, self.bus, self.service = database, bus, service
         database.offer = self.offer
-        self._claim, self._mark_published, self._defer = (text(sql.format(schema=database.schema)) for sql in SQL)
+        schema = database.schema
+        self._claim, self._mark_claimed, self._defer = (text(sql.format(schema=schema, **NAMED)) for sql in SQL)
+        self._look, self._mark_own = LOOK.format(schema=schema), MARK.format(schema=schema, **NUMBERED)
         self._unhurried = {topic.subject for topic in database.topology.topics if topic.is_unhurried}
         self._queue: deque[OutboxRow] = deque(maxlen=BACKLOG)
         self._published: list[Key] = []
@@ -142,8 +145,9 @@ class Relay:
     async def _mark(self) -> None:
         if keys := self._published:
             self._published = []
-            async with self.database.reading() as connection:
-                await touch(connection, self._mark_published, keys)
+            async with self.database.driver() as driver:
+                for day, ids in by_day(keys):
+                    await driver.fetch(self._mark_own, day, ids)
 
     async def _poll_loop(self) -> None:
         while True:
@@ -159,6 +163,9 @@ class Relay:
 
     async def publish_orphans(self) -> int:
         """Publish rows that no living process is about to; returns how many were found."""
+        if not await self._are_there_orphans():
+            metrics.OUTBOX_LAG.labels(self.service).set(0.0)
+            return 0
         async with translated(), self.database.engine.begin() as connection:
             found = (await connection.execute(self._claim)).all()
             metrics.OUTBOX_LAG.labels(self.service).set(max((r.age for r in found), default=0.0))
@@ -166,15 +173,20 @@ class Relay:
                 return 0
             rows = {(r.day, r.id): Outgoing(r.subject, r.stream, r.message_id, r.headers, bytes(r.body)) for r in found}
             done, refused = await self._publish(rows)
-            for statement, keys in ((self._mark_published, done), (self._defer, refused)):
-                await touch(connection, statement, keys)
+            for statement, keys in ((self._mark_claimed, done), (self._defer, refused)):
+                for day, ids in by_day(keys):
+                    await connection.execute(statement, {"day": day, "ids": ids})
         return len(found)
 
+    async def _are_there_orphans(self) -> bool:
+        """What is nearly always asked in vain, and so costs one round trip and no transaction."""
+        async with self.database.driver() as driver:
+            return bool((await driver.fetch(self._look))[0]["found"])
 
-async def touch(connection: AsyncConnection, statement: TextClause, keys: Sequence[Key]) -> None:
-    """Run a statement about rows: once a day that they are of, which is nearly always one."""
+
+def by_day(keys: Sequence[Key]) -> list[tuple[date, list[UUID]]]:
+    """The ids of rows by the day that they are of, which is nearly always one."""
     days: dict[date, list[UUID]] = {}
     for day, id_ in keys:
         days.setdefault(day, []).append(id_)
-    for day, ids in sorted(days.items()):
-        await connection.execute(statement, {"day": day, "ids": ids})
+    return sorted(days.items())

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import TypeVar
@@ -85,11 +86,35 @@ class Database:
             await self.direct.fetch(statement, *given)
         self.offer(rows)
 
+    async def finds(self, question: str, *given: object) -> bool:
+        """Whether there is something to do, by a statement that gives one boolean: for what is asked all the time.
+
+        Raises DatabaseUnavailable.
+        """
+        async with self.driver() as driver:
+            return bool(await driver.fetchval(question, *given))
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading, or for single statements that commit themselves."""
         async with translated(), self.engine.connect() as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[asyncpg.Connection]:
+        """The same for a statement that is run so often that SQLAlchemy's part of it counts.
+
+        After anything but the server's own refusal the connection is given up: nobody knows what state it is in.
+        """
+        async with translated(), self.engine.connect() as connection:
+            driver = await driver_of(connection)
+            try:
+                yield driver
+            except BaseException as error:
+                if driver.is_closed() or not isinstance(error, asyncpg.PostgresError):
+                    driver.terminate()
+                    await connection.invalidate()
+                raise
 
     async def warm(self) -> None:
         """Open the first connection, which takes longest. Raises DatabaseUnavailable."""
@@ -99,8 +124,8 @@ class Database:
     async def reachable(self) -> bool:
         """Whether a query is answered now."""
         try:
-            async with self.reading() as connection:
-                await connection.execute(text("select 1"))
+            async with self.driver() as driver:
+                await driver.fetch("select 1")
         except Exception:
             return False
         return True
@@ -109,6 +134,15 @@ class Database:
         """Give the connections back."""
         await self.direct.close()
         await self.engine.dispose()
+
+
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's own connection; where the server ended it while nobody used it, another one of the pool."""
+    while True:
+        driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+        if not driver.is_closed():
+            return driver
+        await connection.invalidate()
 
 
 def outbox_row(topology: Topology, message: Contract, message_id: str, cause: Incoming | None) -> OutboxRow:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from penstock_common.messaging.deadletter import PREFIX
 from penstock_common.messaging.envelope import MESSAGE_ID, ORIGINAL
 from penstock_common.messaging.ports import Outgoing
 from penstock_common.messaging.topology import Consumer
 
-MOVED = ("dlq-", "nats-")
+MOVED = (PREFIX, "nats-")
 """Headers of a message's earlier life: a new one begins without its attempts."""
 
 

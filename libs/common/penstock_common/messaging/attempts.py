@@ -10,6 +10,8 @@ import msgspec
 
 NO_ANSWER = "delivery.no_answer"
 """The code of an attempt whose process died, froze or was cut off."""
+NO_WORD = "no answer: the process died or froze"
+"""The reason of the same, where nothing else is known."""
 FIRST_KEPT, LAST_KEPT = 3, 7
 REASON_LENGTH = 200  # characters
 CODE_LENGTH = 100

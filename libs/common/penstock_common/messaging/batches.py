@@ -1,7 +1,9 @@
 """Gathers a lane's deliveries into batches: up to `size`, or what came within `within_ms` of the first."""
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Sequence
 
 from penstock_common.messaging.delivery import CallBatch, Delivery
 from penstock_common.messaging.ports import Free, Incoming
@@ -9,7 +11,7 @@ from penstock_common.messaging.topology import Batch, Consumer
 
 
 class Batches:
-    """One batch of a lane at a time, in one task; what arrives meanwhile makes the next."""
+    """A lane's batches, each in a task, as many at once as the lane has; what arrives meanwhile makes the next."""
 
     def __init__(self, delivery: Delivery, call: CallBatch, lane: Consumer) -> None:
         assert lane.batch is not None
@@ -17,17 +19,20 @@ class Batches:
         self._batch: Batch = lane.batch
         self._waiting: deque[tuple[Incoming, Free]] = deque()
         self._full = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, message: Incoming, free: Free) -> None:
         """Have a message handled in the next batch; `free` is called once it was settled."""
         self._delivery.inflight.hold([message])
         self._waiting.append((message, free))
-        if len(self._waiting) >= self._batch.size:
+        waiting, size = len(self._waiting), self._batch.size
+        if waiting >= size:
             self._full.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
-            self._delivery.inflight.tasks.add(self._task)
+        if not self._tasks or (waiting > size and len(self._tasks) < self._lane.batches):
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)
+            self._delivery.inflight.tasks.add(task)
 
     async def _work(self) -> None:
         task = asyncio.current_task()
@@ -35,30 +40,34 @@ class Batches:
         try:
             while self._waiting:
                 self._delivery.inflight.tasks.add(task)
-                await self._gather()
-                await self._run(min(len(self._waiting), self._batch.size))
+                async with self._turn:
+                    batch = await self._gathered()
+                if batch:
+                    await self._run(batch)
         except asyncio.CancelledError:
             await self._give_back()
             raise
         finally:
+            self._tasks.discard(task)
             self._delivery.inflight.tasks.discard(task)
 
-    async def _gather(self) -> None:
-        try:
-            async with asyncio.timeout(self._batch.within_ms / 1000):
-                await self._full.wait()
-        except TimeoutError:
-            return
-
-    async def _run(self, size: int) -> None:
-        batch = [self._waiting.popleft() for _ in range(size)]
+    async def _gathered(self) -> list[tuple[Incoming, Free]]:
+        """The next batch; empty where others took all that waited."""
+        if self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._batch.within_ms / 1000):
+                    await self._full.wait()
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch.size))]
         if len(self._waiting) < self._batch.size:
             self._full.clear()
+        return batch
+
+    async def _run(self, batch: Sequence[tuple[Incoming, Free]]) -> None:
         try:
             await self._delivery.run_batch(self._call, [message for message, _ in batch], self._lane)
         finally:
             _, free = batch[0]
-            free(size)
+            free(len(batch))
 
     async def _give_back(self) -> None:
         left = [message for message, _ in self._waiting]

@@ -8,6 +8,8 @@ from penstock_common.contracts.base import C, Wire, decode
 from penstock_common.messaging.attempts import NO_ANSWER, Attempt, read_story
 from penstock_common.messaging.envelope import MESSAGE_ID
 
+PREFIX = "dlq-"
+"""What headers begin with that tell the story of a message's attempts."""
 CONSUMER = "dlq-consumer"
 SUBJECT = "dlq-subject"
 SEQUENCE = "dlq-sequence"
@@ -49,7 +51,7 @@ class DeadLetter:
             reason=headers.get(REASON, ""),
             first_failed_at=_moment(headers.get(FIRST, ""), now),
             last_failed_at=_moment(headers.get(LAST, ""), now),
-            headers={k: v for k, v in headers.items() if not k.startswith("dlq-")},
+            headers={k: v for k, v in headers.items() if not k.startswith(PREFIX)},
             body=body,
             story=read_story(headers.get(STORY, "")),
         )

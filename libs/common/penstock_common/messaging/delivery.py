@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 
-from penstock_common.errors import PenstockError
+from penstock_common.errors import PenstockError, code_of
 from penstock_common.messaging import metrics
 from penstock_common.messaging.attempts import NO_ANSWER, attempted
 from penstock_common.messaging.deadletter import describe
@@ -214,11 +214,6 @@ async def _persistently(call: Callable[[Any], Awaitable[None]], given: Any) -> N
             await asyncio.sleep(random.uniform(0, 0.01 * 2**repeat))  # noqa: S311 (jitter)
         else:
             return
-
-
-def code_of(error: BaseException) -> str:
-    """What names the error for programs: its public code, or its type."""
-    return error.code if isinstance(error, PenstockError) else type(error).__name__
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
+
 from penstock_common.contracts.base import C, Contract, Wire, decode, encode
 from penstock_common.errors import ContractViolated
-from penstock_common.ids import uuid7
+from penstock_common.ids import text_of, uuid7
 from penstock_common.messaging.ports import Incoming, Outgoing
 from penstock_common.messaging.topology import Topic
 
@@ -29,8 +30,7 @@ CONTENT_TYPE = "content-type"
 WIRES = {wire.value: wire for wire in Wire}
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What a message inherits from the one that caused it."""
 
     tenant: str = ""
@@ -44,6 +44,10 @@ class Context:
     def effects_allowed(self) -> bool:
         """Whether what follows may reach outside of the platform: not where it only happens again."""
         return not self.replay or self.effects == ALLOW
+
+    def within(self, traceparent: str) -> "Context":
+        """The same in another span."""
+        return msgspec.structs.replace(self, traceparent=traceparent)
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Context":
@@ -61,7 +65,7 @@ class Context:
 def inherited(message: Incoming) -> Context:
     """The context that messages caused by a delivery carry, in the span that handles it."""
     context = Context.of(message.headers)
-    return replace(context, traceparent=message.traceparent) if message.traceparent else context
+    return context.within(message.traceparent) if message.traceparent else context
 
 
 CONTEXT: ContextVar[Context] = ContextVar("penstock_context", default=Context())  # noqa: B039 (frozen)
@@ -85,7 +89,7 @@ def envelop(
     }
     tenant = getattr(message, "tenant", None)
     optional = {
-        TENANT: str(tenant) if isinstance(tenant, UUID) else cause.tenant,
+        TENANT: text_of(tenant) if isinstance(tenant, UUID) else cause.tenant,
         CORRELATION: cause.correlation or headers["ce-subject"],
         CAUSATION: cause.causation,
         TRACEPARENT: cause.traceparent,
@@ -100,6 +104,8 @@ def subject_of(message: Contract) -> str:
     """The id of what a message is about: its request, run or document, else its schedule, key or model."""
     for name in ("request_id", "run_id", "document_id", "schedule_id", "key_id", "name"):
         if (value := getattr(message, name, None)) is not None:
+            if isinstance(value, UUID):
+                return text_of(value)
             return str(value).encode("ascii", "backslashreplace").decode()
     return type(message).__name__
 

@@ -1,6 +1,6 @@
 """What can be seen of a bus from outside: who receives, what waits, what lies among the dead letters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,3 +60,6 @@ class Inspector(Protocol):
 
     async def look(self, topology: Topology) -> BusState:
         """How it is now. Raises BusUnavailable, BusRefused."""
+
+    async def damaged(self, topology: Topology) -> Sequence[str]:
+        """What is there and can't be opened by the server, by name. Raises BusUnavailable, BusRefused."""

@@ -185,6 +185,12 @@ class Bus(Protocol):
     async def guard(self, topology: Topology) -> Subscription:
         """Bury what the server gives up by itself, in as many processes as run."""
 
+    async def forget(self, lanes: Sequence[Consumer]) -> None:
+        """Remove what all lanes of a stream have settled and the bus keeps all the same; to be called again and again.
+
+        Raises BusUnavailable.
+        """
+
     def front(self, bounds: Sequence[Bound], delivery: "Delivery") -> Front:
         """FastStream for these lanes: one subscriber each, settled by `delivery` alone."""
 

@@ -83,6 +83,8 @@ class Consumer:
     """Seconds of silence after which NATS takes a delivery back."""
     runner: Runner = Runner.FASTSTREAM
     batch: Batch | None = None
+    batches: int = 1
+    """How many of a process's batches are at work at once: one is made ready while another waits for its database."""
     ordered: bool = False
     """One at a time in the whole cluster; a failing message holds up those behind it."""
     has_on_dead: bool = False

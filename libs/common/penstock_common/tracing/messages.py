@@ -126,7 +126,7 @@ class Processing:
         self._spans = [leading, *(self._begin(message, [leading.traceparent]) for message in others)]
         for message, span in zip(self._messages, self._spans, strict=True):
             message.traceparent = span.traceparent
-        self._token: Token[Context] = CONTEXT.set(replace(CONTEXT.get(), traceparent=leading.traceparent))
+        self._token: Token[Context] = CONTEXT.set(CONTEXT.get().within(leading.traceparent))
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """They were handled, or not."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol
 
-from penstock_common.errors import PenstockError
+from penstock_common.errors import code_of
 from penstock_common.messaging.envelope import CONTEXT, Context
 
 Value = str | bool | int | float | Sequence[str]
@@ -147,7 +147,7 @@ class Active:
     def __enter__(self) -> Span:
         """The span, begun."""
         self._span = begin(self._beginning)
-        self._token: Token[Context] = CONTEXT.set(replace(CONTEXT.get(), traceparent=self._span.traceparent))
+        self._token: Token[Context] = CONTEXT.set(CONTEXT.get().within(self._span.traceparent))
         return self._span
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
@@ -161,10 +161,5 @@ def conclude(span: Span, error: BaseException | None) -> None:
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         span.set({"penstock.ending": "cancelled"})
     elif error is not None and not getattr(error, "is_no_error", False):
-        span.fail(error_type(error))
+        span.fail(code_of(error))
     span.end()
-
-
-def error_type(error: BaseException) -> str:
-    """The public code of an error of ours, the class of any other."""
-    return error.code if isinstance(error, PenstockError) else type(error).__qualname__

@@ -14,6 +14,7 @@ from nats.js.errors import NotFoundError
 from penstock_common.errors import BusUnavailable, MessageTooLarge, NoAnswer, PenstockError
 from penstock_common.messaging.nats.client import Raw
 from penstock_common.messaging.nats.connection import PENDING_BYTES, PENDING_MESSAGES, Connection
+from penstock_common.messaging.nats.copies import Copies
 from penstock_common.messaging.nats.failures import unavailable
 from penstock_common.messaging.nats.notes import Notes
 from penstock_common.messaging.nats.origin import incoming
@@ -50,7 +51,7 @@ class NatsBus:
 
     def __init__(self, url: str, name: str) -> None:
         self.connection = Connection(url, name)
-        self._notes = Notes(self.connection)
+        self._notes, self._copies = Notes(self.connection), Copies(self.connection)
         self.settler: Settler = NatsSettler(self.connection, self._notes)
         self._packs = Packs(lambda process, pack: self.connection.post(inbox(process), pack, hold=True))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,6 +164,10 @@ class NatsBus:
         watch = PoisonWatch(self.connection, self._notes, topology)
         await watch.start()
         return watch
+
+    async def forget(self, lanes: Sequence[Consumer]) -> None:
+        """Remove from their stream what all its lanes had settled at the call before. Raises BusUnavailable."""
+        await self._copies.drop(lanes)
 
     def front(self, bounds: Sequence[Bound], delivery: "Delivery") -> Front:
         """FastStream for these lanes, on this connection."""

@@ -89,7 +89,8 @@ class Connection:
                 await self.client.flush(timeout=2)
             except (Error, OSError) as error:
                 log.warning("bus.unflushed", reason=repr(error))
-        await self.client.close()
+        if self._inbox:  # a client that never connected can't be closed
+            await self.client.close()
 
     def post(self, subject: str, body: bytes, reply: str = "", head: bytes = b"", *, hold: bool = False) -> None:
         """Put a message into the client's buffer before returning, so that order holds.

@@ -1,7 +1,7 @@
 """A NATS server as it is seen from outside."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import nats
@@ -33,6 +33,10 @@ class NatsInspector:
                 dead_letters=await _dead_letters(js),
                 missing=tuple(name for name, state in lanes.items() if state is None),
             )
+
+    async def damaged(self, topology: Topology) -> Sequence[str]:
+        """Nothing: a stream that NATS can't read is one that it does not have, and is laid out again."""
+        return ()
 
     @asynccontextmanager
     async def _jetstream(self) -> AsyncIterator[JetStreamContext]:

@@ -8,6 +8,7 @@ import structlog
 from nats.js.errors import NotFoundError
 
 from penstock_common.errors import BusUnavailable, PenstockError
+from penstock_common.messaging.attempts import NO_WORD
 from penstock_common.messaging.envelope import ORIGINAL
 from penstock_common.messaging.nats import story
 from penstock_common.messaging.nats.client import Raw
@@ -86,7 +87,7 @@ class PoisonWatch:
             return
         note = await self._notes.add(origin)
         attempts = advisory.deliveries - note.handed
-        told = story.Told(attempts, note.reason or "no answer: the process died or froze", note.first, note.story)
+        told = story.Told(attempts, note.reason or NO_WORD, note.first, note.story)
         if attempts < lane.max_attempts and (lane.quarantine or lane.base):  # handed back again and again
             moved = story.suspect(message, lane, origin, told)
         else:

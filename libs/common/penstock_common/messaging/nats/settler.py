@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from penstock_common.messaging.attempts import NO_WORD
 from penstock_common.messaging.nats import story
 from penstock_common.messaging.nats.connection import Connection
 from penstock_common.messaging.nats.notes import Notes
@@ -37,7 +38,7 @@ class NatsSettler:
             return 1, 0
         note = await self._notes.read(origin)
         if note is None:  # keeps the time at which it began
-            note = await self._notes.add(origin, reason="no answer: the process died or froze")
+            note = await self._notes.add(origin, reason=NO_WORD)
         attempt = origin.delivered - note.handed
         return attempt, attempt - 1 - note.told
 

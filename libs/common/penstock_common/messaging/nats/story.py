@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from penstock_common.messaging.addressing import MOVED
 from penstock_common.messaging.attempts import Story, continued, read_story, written_story
 from penstock_common.messaging.deadletter import (
     ATTEMPTS,
@@ -53,7 +54,7 @@ def _headers(message: Incoming, lane: Consumer, origin: Origin, told: Told) -> d
     earlier, whole = number_of(before.get(ATTEMPTS, "")), read_story(before.get(STORY, ""))
     for attempt in told.story:
         whole = continued(whole, attempt, earlier)
-    own = {n: v for n, v in message.headers.items() if not n.startswith(("nats-", "dlq-"))}
+    own = {n: v for n, v in message.headers.items() if not n.startswith(MOVED)}
     return own | {
         CONSUMER: lane.inbox_name,
         SUBJECT: before.get(SUBJECT, message.subject),

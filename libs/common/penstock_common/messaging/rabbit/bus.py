@@ -14,7 +14,7 @@ from penstock_common.messaging.rabbit.publishing import Letter, Publisher, Sende
 from penstock_common.messaging.rabbit.pull import Pull
 from penstock_common.messaging.rabbit.pulse import Pulse
 from penstock_common.messaging.rabbit.settler import RabbitSettler
-from penstock_common.messaging.rabbit.topology import absent
+from penstock_common.messaging.rabbit.topology import missing
 from penstock_common.messaging.tasks import in_tasks
 from penstock_common.messaging.topology import DEAD_LETTERS, ONLY, QUARANTINE, Consumer, Topic, Topology
 from penstock_common.tracing.messages import asking, sending
@@ -35,7 +35,7 @@ class RabbitBus:
         self._lanes = Link(url, f"{name} lanes")
         self._publisher, self._sender, self._asker = Publisher(self.link), Sender(self.link), Asker(self.link)
         self._packs = Packs(self._leave)
-        self.settler = RabbitSettler(self._lanes, self._publisher, self.pulse)
+        self.settler = RabbitSettler(self._publisher, self.pulse)
 
     @property
     def connected(self) -> bool:
@@ -115,11 +115,14 @@ class RabbitBus:
         """The names of lanes that don't exist on the server. Raises BusUnavailable."""
         async with unavailable(OPEN_TIMEOUT):
             connection = await self.link.ready()
-        return [lane.name for lane in lanes if any([await absent(connection, queue) for queue in lane.queues])]
+        return await missing(connection, lanes)
 
     async def guard(self, topology: Topology) -> Subscription:
         """Nothing to do: RabbitMQ itself buries what ran out of deliveries."""
         return Nothing()
+
+    async def forget(self, lanes: Sequence[Consumer]) -> None:
+        """Nothing to do: a queue keeps nothing that was acknowledged."""
 
     def front(self, bounds: Sequence[Bound], delivery: Delivery) -> Front:
         """FastStream for these lanes: one subscriber each, settled by `delivery` alone."""

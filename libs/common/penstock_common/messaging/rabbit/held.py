@@ -8,18 +8,13 @@ from typing import cast
 
 import structlog
 from aiormq.channel import Channel
-from aiormq.exceptions import ConnectionInternalError
 
 from penstock_common.errors import BusUnavailable
-from penstock_common.messaging.deadletter import describe
-from penstock_common.messaging.rabbit.link import FAILURES, OPEN_TIMEOUT, PAUSE, Link, unavailable
+from penstock_common.messaging.rabbit.link import FAILURES, OPEN_TIMEOUT, Connection, Link, unavailable
+from penstock_common.messaging.rabbit.trouble import Trouble
 
 log = structlog.get_logger()
 
-LONGEST_PAUSE = 1.0  # seconds; the server logs each refusal
-FELLED_PAUSE = 30.0  # seconds; the longest where each attempt fells the other channels of the connection
-SUSPICIOUS = 4  # attempts in a row that fell it: by then others have parted from the one that does
-DAMAGED = "RabbitMQ fails when this queue is opened: delete the queue, and it is made anew and filled from the outboxes"
 SETUP_TIMEOUT = 10.0  # seconds; a queue may be electing its leader, or a handler of this process may block it
 
 Setup = Callable[[Channel], Awaitable[None]]
@@ -30,8 +25,11 @@ class Held:
     """Survives a lost connection, a channel error and a consumer that the server cancelled."""
 
     def __init__(self, link: Link, name: str, setup: Setup, *, confirms: bool = False, vital: bool = True) -> None:
+        """What is not `vital` to its link is started also where it can't be set up yet."""
         self.link, self.name, self._setup, self._confirms, self._vital = link, name, setup, confirms, vital
         self.channel: Channel | None = None
+        self._own: Connection | None = None
+        """The connection of this channel alone, once setting it up felled the one of the link."""
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -42,13 +40,19 @@ class Held:
         return channel is not None and not channel.is_closed and not self._lost.is_set()
 
     async def start(self) -> None:
-        """Set up once, then keep it. Raises BusUnavailable; `__cause__` has the server's reason."""
+        """Set up once, then keep it. Raises BusUnavailable where it is vital; `__cause__` has the server's reason."""
         if self._keeper:
             return
-        await self._open()
+        failure: BusUnavailable | None = None
+        try:
+            await self._open()
+        except BusUnavailable as error:
+            if self._vital:
+                raise
+            failure = error
         if self._vital:
             self.link.vital.add(self)
-        self._keeper = asyncio.create_task(self._keep(), name=f"rabbit {self.name}")
+        self._keeper = asyncio.create_task(self._keep(failure), name=f"rabbit {self.name}")
 
     async def release(self) -> None:
         """Set up no more; the channel stays, for what is still to be settled on it."""
@@ -65,30 +69,46 @@ class Held:
             with contextlib.suppress(BusUnavailable):
                 async with unavailable(OPEN_TIMEOUT):
                     await channel.close()
+        await self._leave()
 
     def rebuild(self) -> None:
         """Set up again on a fresh channel; what the old one holds is delivered again."""
         self._lost.set()
 
-    async def _open(self) -> None:
-        async with unavailable(SETUP_TIMEOUT):
-            connection = await self.link.ready()
-            opened = await connection.channel(publisher_confirms=self._confirms, on_return_raises=True)
-            channel = cast(Channel, opened)
-            lost = asyncio.Event()
-            channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
-            try:
-                await self._setup(channel)
-            except FAILURES:
-                if not channel.is_closed:
-                    await channel.close()
-                raise
-        self.channel, self._lost = channel, lost
+    async def _open(self, *, apart: bool = False) -> None:
+        self._own = await self.link.another(self.name) if apart else None
+        try:
+            async with unavailable(SETUP_TIMEOUT):
+                self.channel, self._lost = await self._made(self._own or await self.link.ready())
+        except BaseException:
+            await self._leave()
+            raise
 
-    async def _keep(self) -> None:
+    async def _made(self, connection: Connection) -> tuple[Channel, asyncio.Event]:
+        """A channel that is set up, and the event of its consumer being cancelled."""
+        opened = await connection.channel(publisher_confirms=self._confirms, on_return_raises=True)
+        channel, lost = cast(Channel, opened), asyncio.Event()
+        channel.on_consumer_cancel_callbacks.add(lambda _: lost.set())
+        try:
+            await self._setup(channel)
+        except FAILURES:
+            if not channel.is_closed:
+                await channel.close()
+            raise
+        return channel, lost
+
+    async def _leave(self) -> None:
+        own, self._own = self._own, None
+        if own:
+            await self.link.leave(own)
+
+    async def _keep(self, failure: BusUnavailable | None) -> None:
+        if failure:
+            await self._reopen(failure)
         while True:
             assert self.channel is not None
             await self._loss(self.channel)
+            await self._leave()
             await self._reopen()
 
     async def _loss(self, channel: Channel) -> None:
@@ -104,29 +124,14 @@ class Held:
                 async with unavailable(OPEN_TIMEOUT):
                     await channel.close()
 
-    async def _reopen(self) -> None:
-        """Try until it works; say once why it does not."""
-        told, pause, felled = False, PAUSE, 0
+    async def _reopen(self, failure: Exception | None = None) -> None:
+        """Try until it works, apart from the others where it fells them; `failure` is what came of a first attempt."""
+        trouble = Trouble(self.name)
         while True:
+            if failure:
+                pause = trouble.pause(failure, connected=self.link.connected)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (channels that fell together part)
             try:
-                return await self._open()
+                return await self._open(apart=trouble.suspicious and not self._vital)
             except Exception as error:  # whatever it is, nobody else would set it up again
-                felled = felled + 1 if is_felling(error) else 0
-                if felled == SUSPICIOUS:
-                    log.error("bus.queue_damaged", channel=self.name, reason=describe(error), hint=DAMAGED)
-                elif self.link.connected and not told:
-                    told = True
-                    log.warning("bus.channel_refused", channel=self.name, reason=describe(error))
-                if felled:
-                    pause = min(2 * pause, FELLED_PAUSE)
-                else:
-                    pause = min(2 * pause, LONGEST_PAUSE) if self.link.connected else PAUSE
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (channels that fell together part)
-
-
-def is_felling(error: BaseException) -> bool:
-    """Whether the server answered a setup by closing the connection with all of its channels, for reasons of its own.
-
-    It does so for a queue whose log it can't open, as after a full disk, and knows of no more than the connection.
-    """
-    return isinstance(error.__cause__ or error, ConnectionInternalError)
+                failure = error

@@ -1,6 +1,6 @@
 """A RabbitMQ server as it is seen from outside, by the protocol alone."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiormq
@@ -14,8 +14,10 @@ from yarl import URL
 
 from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.inspection import BusRefused, BusState, LaneState
+from penstock_common.messaging.rabbit.declared import Queue, declared
 from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, unavailable
 from penstock_common.messaging.rabbit.settler import LEVELS
+from penstock_common.messaging.rabbit.trouble import is_felling
 from penstock_common.messaging.rabbit.wire import level_name
 from penstock_common.messaging.topology import Consumer, Topology
 
@@ -41,6 +43,15 @@ class RabbitInspector:
             missing=tuple(name for name, state in lanes.items() if state is None),
             delayed=sum(level.waiting for level in levels if level),
         )
+
+    async def damaged(self, topology: Topology) -> Sequence[str]:
+        """Queues whose log the server can't read, as after a full disk: it calls them empty, and fails when asked."""
+        suspects = [thing.name for thing in declared(topology) if isinstance(thing, Queue)]
+        found: list[str] = []
+        while suspects:
+            async with self._connection() as connection:
+                found += await _first_damaged(connection, suspects)
+        return sorted(found)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiormq.Connection]:
@@ -76,3 +87,31 @@ async def _state(connection: aiormq.Connection, queue: str) -> LaneState | None:
         return None
     await channel.close()
     return LaneState(waiting=told.message_count or 0, receivers=told.consumer_count or 0)
+
+
+async def _first_damaged(connection: aiormq.Connection, suspects: list[str]) -> Sequence[str]:
+    """Ask one after the other, until one costs the connection or none is left."""
+    while suspects:
+        name = suspects.pop()
+        if await _is_empty(connection, name) and await _fells(connection, name):
+            return (name,)
+    return ()
+
+
+async def _is_empty(connection: aiormq.Connection, queue: str) -> bool:
+    """Whether it is there, and neither has messages nor a receiver as far as the server knows."""
+    async with unavailable(LOOK_SECONDS):
+        state = await _state(connection, queue)
+    return state is not None and not state.waiting and not state.receivers
+
+
+async def _fells(connection: aiormq.Connection, queue: str) -> bool:
+    """Whether asking for a message of an empty queue costs the connection; one that came just now goes back."""
+    try:
+        async with unavailable(LOOK_SECONDS):
+            channel = await connection.channel(publisher_confirms=False)
+            await channel.basic_get(queue)
+            await channel.close()
+    except BusUnavailable as error:
+        return is_felling(error)
+    return False

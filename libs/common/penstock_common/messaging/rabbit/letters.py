@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock_common.messaging.attempts import Attempt, continued, read_story, written_story
+from penstock_common.messaging.attempts import NO_WORD, Attempt, continued, read_story, written_story
 from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, LAST, REASON, STORY, SUBJECT, number_of
 from penstock_common.messaging.envelope import ORIGINAL
 from penstock_common.messaging.topology import Consumer
@@ -45,7 +45,7 @@ def complete(headers: dict[str, str], deaths: Sequence[Death], consumer: str) ->
 def suspect(headers: dict[str, str], deaths: Sequence[Death], lane: Consumer) -> None:
     """Tell the story of a message that was moved to its quarantine lane, where attempts count from 1 again."""
     told = int(headers.get(ATTEMPTS, 0)) + lane.isolate_after
-    headers |= {EARLIER: str(told), ATTEMPTS: "0", DEATHS: "0", REASON: "no answer: the process died or froze"}
+    headers |= {EARLIER: str(told), ATTEMPTS: "0", DEATHS: "0", REASON: NO_WORD}
     _begin(headers, deaths)
 
 

@@ -70,6 +70,7 @@ class Link:
         self.vital: set[Channel] = set()
         """The channels without which the connection is of no use."""
         self._connection: Connection | None = None
+        self._others: set[Connection] = set()
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -95,10 +96,23 @@ class Link:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         self._up.clear()
-        if self._connection:
-            with contextlib.suppress(BusUnavailable):
-                async with unavailable(OPEN_TIMEOUT):
-                    await self._connection.close()
+        for connection in filter(None, (*self._others, self._connection)):
+            await self.leave(connection)
+
+    async def another(self, purpose: str) -> Connection:
+        """One more connection, not opened again once it is lost; `close` ends it too. Raises BusUnavailable."""
+        connection = Connection(str(URL(self.url).update_query(name=f"{self._name} {purpose}")))
+        async with unavailable(OPEN_TIMEOUT):
+            await connection.connect()
+        self._others.add(connection)
+        return connection
+
+    async def leave(self, connection: Connection) -> None:
+        """Disconnect one of them."""
+        self._others.discard(connection)
+        with contextlib.suppress(BusUnavailable):
+            async with unavailable(OPEN_TIMEOUT):
+                await connection.close()
 
     async def ready(self) -> Connection:
         """The connection, once it is up."""

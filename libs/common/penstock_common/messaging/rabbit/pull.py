@@ -37,7 +37,7 @@ class Pull:
         return self._held.channel
 
     async def start(self) -> None:
-        """Receive from now on. Raises BusUnavailable."""
+        """Receive from now on, or from when the queue can be opened on."""
         await self._held.start()
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self._lane.name}")
 

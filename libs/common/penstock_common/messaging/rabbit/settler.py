@@ -16,7 +16,6 @@ from penstock_common.errors import BusUnavailable
 from penstock_common.messaging.deadletter import ATTEMPTS, CONSUMER, FIRST, STORY, SUBJECT
 from penstock_common.messaging.ports import Incoming
 from penstock_common.messaging.rabbit.letters import DEATHS, EARLIER, story
-from penstock_common.messaging.rabbit.link import Link
 from penstock_common.messaging.rabbit.publishing import Letter, Publisher
 from penstock_common.messaging.rabbit.pulse import Pulse
 from penstock_common.messaging.rabbit.wire import DEAD, Delivered, level_name, persistent
@@ -36,14 +35,15 @@ class RabbitSettler:
 
     heartbeat: float | None = None
 
-    def __init__(self, link: Link, publisher: Publisher, pulse: Pulse) -> None:
-        self._link, self._publisher, self._pulse = link, publisher, pulse
+    def __init__(self, publisher: Publisher, pulse: Pulse) -> None:
+        self._publisher, self._pulse = publisher, pulse
         self._begun: OrderedDict[tuple[str, str], dict[str, str]] = OrderedDict()
 
     def holds(self, message: Incoming) -> bool:
         """Whether this process may still speak for a delivery: its connection was never given up."""
         delivered: Delivered = message.raw
-        return self._link.connected and not delivered.channel.is_closed and self._pulse.unbroken(delivered.received)
+        channel = delivered.channel
+        return channel.connection.is_opened and not channel.is_closed and self._pulse.unbroken(delivered.received)
 
     async def opening(self, message: Incoming, lane: Consumer) -> tuple[int, int]:
         """(attempt from 1, earlier attempts that ended without a word). Costs no round trip."""

@@ -1,7 +1,7 @@
 """Creates and compares exchanges and queues. The only code that may."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,10 +15,9 @@ from penstock_common.messaging.rabbit.declared import Declared, Exchange, Queue,
 from penstock_common.messaging.rabbit.link import OPEN_TIMEOUT, unavailable
 from penstock_common.messaging.rabbit.wire import EVENTS, persistent
 from penstock_common.messaging.rebuilding import announcement
-from penstock_common.messaging.topology import Topology
+from penstock_common.messaging.topology import Consumer, Topology
 
 DECLARE_TIMEOUT = 15.0  # seconds; a quorum queue elects its leader
-LOOK_TIMEOUT = 5.0  # seconds
 UNTOLD = Exchange("untold", "fanout")
 """There while queues are made anew and the services don't know it: a job that dies meanwhile leaves it to the next."""
 INEQUIVALENT = re.compile(r"inequivalent arg '(?P<name>[^']+)'.*received (?P<new>.+) but current is (?P<old>.+)")
@@ -48,14 +47,15 @@ class RabbitTopology:
     async def apply(self, topology: Topology, *, tell: bool = True) -> list[str]:
         """Create what is missing, deleting nothing. Raises TopologyRefused before anything is changed."""
         async with self._connection() as connection:
-            changes = await _changes(connection, topology)
+            clerk = Clerk(connection)
+            changes = await _changes(clerk, topology)
             if differing := [str(change) for change in changes if change.differs]:
                 raise TopologyRefused(f"{'; '.join(differing)}. {REMEDY}")
-            untold = tell and (bool(changes) or not await _absent(connection, UNTOLD))
+            untold = tell and (bool(changes) or not await clerk.lacks(UNTOLD))
             if untold:
-                await _declare(connection, UNTOLD)
+                await clerk.declare(UNTOLD)
             for thing in declared(topology):  # all of them: a binding can't be looked at, but made again
-                await _declare(connection, thing)
+                await clerk.declare(thing)
             if untold:
                 await _tell(connection, topology)
             return [str(change) for change in changes]
@@ -63,23 +63,19 @@ class RabbitTopology:
     async def diff(self, topology: Topology) -> list[str]:
         """What `apply` would do, without doing it."""
         async with self._connection() as connection:
-            return [str(change) for change in await _changes(connection, topology)]
+            return [str(change) for change in await _changes(Clerk(connection), topology)]
 
     @asynccontextmanager
     async def looking(self, topology: Topology) -> AsyncIterator[Look]:
         """Connected; looking is one question a queue and exchange."""
         things = list(declared(topology))
         async with self._connection() as connection:
+            clerk = Clerk(connection)
 
             async def lacks() -> bool:
-                try:
-                    async with unavailable(LOOK_TIMEOUT), _channel(connection) as channel:
-                        for thing in things:
-                            await thing.declare(channel, passive=True)
-                except BusUnavailable as error:
-                    if isinstance(error.__cause__, ChannelNotFoundEntity):
+                for thing in things:
+                    if await clerk.lacks(thing):
                         return True
-                    raise
                 return False
 
             yield Look(lacks, connection.closing)
@@ -95,19 +91,47 @@ class RabbitTopology:
             await connection.close()
 
 
-@asynccontextmanager
-async def _channel(connection: aiormq.Connection) -> AsyncIterator[aiormq.abc.AbstractChannel]:
-    channel = await connection.channel(publisher_confirms=False)
-    try:
-        yield channel
-    finally:
-        if not channel.is_closed:
-            await channel.close()
+class Clerk:
+    """Asks one thing after the other, each in its own time, on one channel as long as the server leaves it open."""
 
+    def __init__(self, connection: aiormq.Connection) -> None:
+        self._connection = connection
+        self._channel: aiormq.abc.AbstractChannel | None = None
 
-async def _declare(connection: aiormq.Connection, thing: Declared) -> None:
-    async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
-        await thing.declare(channel)
+    async def declare(self, thing: Declared, *, passive: bool = False) -> None:
+        """Create or check. Raises BusUnavailable; `__cause__` has the server's reason."""
+        async with unavailable(DECLARE_TIMEOUT):
+            if self._channel is None or self._channel.is_closed:
+                self._channel = await self._connection.channel(publisher_confirms=False)
+            await thing.declare(self._channel, passive=passive)
+
+    async def lacks(self, thing: Declared) -> bool:
+        """Whether the server does not have it. Raises BusUnavailable."""
+        try:
+            await self.declare(thing, passive=True)
+        except BusUnavailable as error:
+            if isinstance(error.__cause__, ChannelNotFoundEntity):
+                return True
+            raise
+        return False
+
+    async def compared(self, thing: Declared) -> Change | None:
+        """Declaring again changes nothing where it exists, and tells what differs. Raises BusUnavailable."""
+        if await self.lacks(thing):
+            return Change(thing)
+        try:
+            await self.declare(thing)
+        except BusUnavailable as error:
+            if isinstance(error.__cause__, ChannelPreconditionFailed):
+                return Change(thing, shown(str(error.__cause__)))
+            raise
+        return None
+
+    async def close(self) -> None:
+        """Ask no more; the connection stays."""
+        if self._channel and not self._channel.is_closed:
+            async with unavailable(OPEN_TIMEOUT):
+                await self._channel.close()
 
 
 async def _tell(connection: aiormq.Connection, topology: Topology) -> None:
@@ -124,41 +148,17 @@ async def _tell(connection: aiormq.Connection, topology: Topology) -> None:
         await channel.close()
 
 
-async def _changes(connection: aiormq.Connection, topology: Topology) -> list[Change]:
-    found = [await _compared(connection, thing) for thing in declared(topology)]
+async def _changes(clerk: Clerk, topology: Topology) -> list[Change]:
+    found = [await clerk.compared(thing) for thing in declared(topology)]
     return [change for change in found if change]
 
 
-async def _compared(connection: aiormq.Connection, thing: Declared) -> Change | None:
-    """Declaring again changes nothing where it exists, and tells what differs; it closes the channel then."""
-    try:
-        async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
-            await thing.declare(channel, passive=True)
-            await thing.declare(channel)
-    except BusUnavailable as error:
-        match error.__cause__:
-            case ChannelNotFoundEntity():
-                return Change(thing)
-            case ChannelPreconditionFailed() as refusal:
-                return Change(thing, shown(str(refusal)))
-        raise
-    return None
-
-
-async def absent(connection: aiormq.Connection, queue: str) -> bool:
-    """Whether the server has no such queue. Raises BusUnavailable."""
-    return await _absent(connection, Queue(queue, {}))
-
-
-async def _absent(connection: aiormq.Connection, thing: Declared) -> bool:
-    try:
-        async with unavailable(DECLARE_TIMEOUT), _channel(connection) as channel:
-            await thing.declare(channel, passive=True)
-    except BusUnavailable as error:
-        if isinstance(error.__cause__, ChannelNotFoundEntity):
-            return True
-        raise
-    return False
+async def missing(connection: aiormq.Connection, lanes: Sequence[Consumer]) -> list[str]:
+    """The names of lanes of which the server lacks a queue. Raises BusUnavailable."""
+    clerk = Clerk(connection)
+    found = [lane.name for lane in lanes if any([await clerk.lacks(Queue(queue, {})) for queue in lane.queues])]
+    await clerk.close()
+    return found
 
 
 def shown(refusal: str) -> str:
