@@ -26,6 +26,7 @@ from penstock_api.adapters.keys import Keys
 from penstock_api.adapters.local_keys import local_keys
 from penstock_api.adapters.queue_room import QueueRoom
 from penstock_api.adapters.redrive import Redrive
+from penstock_api.adapters.request_history import RequestHistory
 from penstock_api.adapters.requests_log import RequestsLog
 from penstock_api.adapters.run_watch import RunWatch
 from penstock_api.adapters.runs import RunOrders
@@ -52,7 +53,7 @@ from penstock_api.routes.keys import keys_router
 from penstock_api.routes.models import models_router
 from penstock_api.routes.runs import runs_router
 from penstock_api.routes.schedules import schedules_router
-from penstock_api.routes.submitting import Submitting, submitting_router
+from penstock_api.routes.submitting import SubmittingRoute
 from penstock_api.routes.tasks import tasks_router
 from penstock_api.routes.usage import usage_router
 from penstock_api.settings import Settings
@@ -92,14 +93,15 @@ class App:
         tasks = TaskOrders(self.database, self.bus, sealer, clock)
         limits = Limits(room_for(settings.max_open, "clients"), settings.answer_seconds)
         self.generations = OpenGenerations(process, self.bus, sealer, clock, self.outlets, limits)
-        lookup = GenerationLookup(process, self.bus, self.database, clock, self.generations.held)
+        history = RequestHistory(self.database, clock)
+        lookup = GenerationLookup(process, self.bus, self.database, history, self.generations.held)
         terms = Terms(clock, settings.resume_seconds, settings.slow_seconds)
         self.completions = CompletionHooks(self.database, self.hooks)
         self.submitted = SubmissionWriter(self.database)
         policy, room = Policy.of(settings.webhooks.allow), QueueRoom(self.bus)
         self.callbacks = Callbacks(CallbackTable(self.database), sealer, GuardedHttp(policy), clock)
         self.submissions = QueuedSubmissions(process, self.submitted, room, self.hooks, policy, sealer, clock)
-        submitting = Submitting(self.catalogue, self.submissions, settings.answer_seconds)
+        submitting = SubmittingRoute(self.keys, self.catalogue, self.submissions, settings.answer_seconds)
         self.audit, letters = AuditLog(self.database, clock), LetterTable(self.database)
         self.redrive = Redrive(self.database, PLATFORM, clock, letters)
         self.collector = Collector(
@@ -107,18 +109,19 @@ class App:
         )
         acts = LetterDesk(self.database, PLATFORM, clock, self.redrive)
         desk = Desk(letters, acts, LetterReader(self.bus, PLATFORM))
-        record_ends, keep = self.outlets.requests.record_ends, self.catalogue.keep
-        deps = Deps(self.database, record_ends, keep, suppress_effects, audit.write)
+        deps = Deps(self.database, self.outlets.requests, self.catalogue.keep, suppress_effects, audit.write)
         self.runtime = Runtime(self.bus, PLATFORM, router, deps)
         bases = IndexerBases(self.bus, self.database, LocalObjects(settings.objects.path), sealer)
         self.asgi: Any = make_application(
             [
-                route(self.keys, self.catalogue, self.generations, settings.slow_seconds)
-                for route in (ChatCompletions, CreateEmbeddings)
+                *(
+                    route(self.keys, self.catalogue, self.generations, settings.slow_seconds)
+                    for route in (ChatCompletions, CreateEmbeddings)
+                ),
+                submitting,
             ],
             [
                 inference_router(self.keys, lookup, self.generations, terms),
-                submitting_router(self.keys, submitting),
                 callbacks_router(self.keys, self.callbacks.table),
                 models_router(self.keys, self.catalogue),
                 usage_router(self.keys, BillingUsage(self.bus)),

@@ -1,9 +1,7 @@
 """What operators do is written down once, and can't be unwritten."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +10,7 @@ import httpx
 import pytest
 
 from penstock.acting import ActUntold, acting, operator
-from penstock_api.app import App, build
-from penstock_common.messaging.connect import apply_topology
-from penstock_common.service import begin
-from tests.support.api import ADMIN, USER, bearer, client_of, settings
+from tests.support.api import ADMIN, USER, bearer
 from tests.support.databases import Databases
 
 pytestmark = pytest.mark.integration
@@ -27,21 +22,9 @@ ON_NATS = pytest.mark.parametrize("bus_url", ["nats_url"], indirect=True)
 
 
 @pytest.fixture
-async def process(platform_databases: Databases, bus_url: str, tmp_path: Path) -> AsyncIterator[App]:
-    """One api process, on each bus."""
-    await apply_topology(bus_url)
-    app = build(settings(platform_databases.services["api"], bus_url, tmp_path / "keyring"))
-    await begin(app)
-    yield app
-    await app.stop()
-
-
-@pytest.fixture
-async def client(process: App) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the operator's key."""
-    async with client_of(process) as connected:
-        connected.headers.update(bearer(ADMIN))
-        yield connected
+def key() -> str:
+    """The operator's."""
+    return ADMIN
 
 
 async def entries(client: httpx.AsyncClient, count: int, **query: str) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Ends of requests that are posted to URLs: real receivers, several processes, one of them killed."""
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -11,15 +10,15 @@ from standardwebhooks import Webhook
 
 from penstock_api.domain.callbacks import CallbackState
 from tests.support.api import ADMIN, bearer
-from tests.support.callbacks import LOCAL, SECRET, callbacks_of, ended_request, known, telling
+from tests.support.callbacks import LOCAL, SECRET, callbacks_of, ended_request, known, post, telling
 from tests.support.databases import Databases
+from tests.support.forks import begun, ended
 from tests.support.queueing import Platform, platform_on, stranger
 from tests.support.submitting import PATH, a_request, rows, submitted
 from tests.support.tools import Tool, http_tool
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 OTHER = UUID(int=9)
 SETTLED = (CallbackState.DELIVERED, CallbackState.GONE, CallbackState.GIVEN_UP)
 
@@ -135,13 +134,12 @@ async def test_a_killed_process_is_followed_by_another(
     """Not before its lease is over; then under the same id."""
     url = platform_databases.services["api"]
     id_ = await ended_request(platform_databases, tmp_path, f"{tool.url}/slow?s=2")
-    command = ("-m", "tests.support.callbacks", url, str(tmp_path))
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
+    process = await begun(post, url, tmp_path)
     async with asyncio.timeout(60):
         while not tool.asked:
             await asyncio.sleep(0.02)
     process.kill()
-    await process.wait()
+    await ended(process)
     async with telling(callbacks_of(url, tmp_path, pauses=[60.0])) as callbacks:
         await asyncio.sleep(2.5)
         assert len(tool.asked) == 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,16 @@ from penstock_common.messaging.connect import apply_topology
 from penstock_common.messaging.deadletter import DeadLetter
 from penstock_common.service import begin
 from penstock_common.topology import PLATFORM
+from tests.support import letters_process
 from tests.support.api import ADMIN, bearer, client_of, settings
 from tests.support.databases import Databases
 from tests.support.dead_letters import as_letter, broken, buried
 from tests.support.dying import COMMITTED
+from tests.support.forks import lived
 from tests.support.letters_process import ACTOR, Desk
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 WORK = {"keep": 1, "retry": 2, "let_go": 3, "fail_again": 1}
 """What happens to a letter in turn, and the statements of each."""
 POINTS = {work: [*map(str, range(1, count + 1)), COMMITTED] for work, count in WORK.items()}
@@ -43,9 +43,7 @@ async def state_of(desk: Desk) -> list[list[tuple[object, ...]]]:
 
 async def killed(url: str, work: str, point: str) -> None:
     """A process dies there."""
-    command = ("-m", "tests.support.letters_process", url, work, point)
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
-    assert await process.wait() == -signal.SIGKILL, (work, point)
+    assert await lived(letters_process.main, url, work, point) == -signal.SIGKILL, (work, point)
 
 
 @pytest.mark.parametrize("work", WORK)

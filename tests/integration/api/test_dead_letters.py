@@ -2,9 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,15 +11,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from penstock_api.app import App, build
+from penstock_api.app import App
 from penstock_common.contracts.base import encode
 from penstock_common.contracts.catalogue import CatalogueChanged
-from penstock_common.messaging.connect import apply_topology
 from penstock_common.messaging.envelope import MESSAGE_ID
 from penstock_common.messaging.ports import Incoming
-from penstock_common.service import begin
-from tests.support.api import ADMIN, USER, bearer, client_of, settings
-from tests.support.databases import Databases
+from tests.support.api import ADMIN, USER, bearer
 from tests.support.dead_letters import CONSUMER, LETTERS, MODEL, broken, buried, eventually, message, until
 
 pytestmark = pytest.mark.integration
@@ -31,21 +27,9 @@ ON_NATS = pytest.mark.parametrize("bus_url", ["nats_url"], indirect=True)
 
 
 @pytest.fixture
-async def process(platform_databases: Databases, bus_url: str, tmp_path: Path) -> AsyncIterator[App]:
-    """One api process, on each bus."""
-    await apply_topology(bus_url)
-    app = build(settings(platform_databases.services["api"], bus_url, tmp_path / "keyring"))
-    await begin(app)
-    yield app
-    await app.stop()
-
-
-@pytest.fixture
-async def client(process: App) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the operator's key."""
-    async with client_of(process) as connected:
-        connected.headers.update(bearer(ADMIN))
-        yield connected
+def key() -> str:
+    """The operator's."""
+    return ADMIN
 
 
 async def audited(client: httpx.AsyncClient) -> list[dict[str, Any]]:

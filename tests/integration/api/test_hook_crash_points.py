@@ -1,9 +1,7 @@
 """An api process killed at each point of a delivery: the sender's repetition ends in the same state."""
 
-import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +10,14 @@ from sqlalchemy import text
 from penstock_api.domain.hooks import Scheme, Signing, secret_of
 from penstock_api.ports.hooks import NewHook
 from penstock_common.ids import uuid7
+from tests.support import hooks_process
 from tests.support.databases import Databases
 from tests.support.dying import COMMITTED
+from tests.support.forks import lived
 from tests.support.hooks_process import DELIVERY, hook_table
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 POINTS = {"1": "delivery", "2": "outbox", COMMITTED: "commit, before anything is answered or sent"}
 
 
@@ -36,9 +35,7 @@ async def test_a_kill_changes_nothing(platform_databases: Databases, tmp_path: P
         secret=secret_of(Scheme.STANDARD, os.urandom(32)),
     )
     hook = await table.create(new)
-    command = ("-m", "tests.support.hooks_process", url, str(keyring), str(hook.id), point)
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
-    assert await process.wait() == -signal.SIGKILL
+    assert await lived(hooks_process.main, url, keyring, hook.id, point) == -signal.SIGKILL
     repeated = await table.order_run(hook, DELIVERY, {"body": {}}, 0)
     assert repeated.duplicate is (point == COMMITTED)
     async with table.database.reading() as connection:

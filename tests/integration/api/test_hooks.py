@@ -5,7 +5,6 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,14 +13,10 @@ import pytest
 from sqlalchemy import text
 from standardwebhooks import Webhook
 
-from penstock_api.app import App, build
+from penstock_api.app import App
 from penstock_common.contracts.base import decode
 from penstock_common.contracts.runs import StartRun, Trigger
-from penstock_common.messaging.connect import apply_topology
-from penstock_common.service import begin
 from penstock_common.topology import START_RUN
-from tests.support.api import USER, bearer, client_of, settings
-from tests.support.databases import Databases
 from tests.support.tasks import known_tasks
 
 pytestmark = pytest.mark.integration
@@ -30,22 +25,10 @@ HOOKS = "/api/v1/hooks"
 
 
 @pytest.fixture
-async def process(platform_databases: Databases, bus_url: str, tmp_path: Path) -> AsyncIterator[App]:
-    """One api process, on each bus."""
-    await apply_topology(bus_url)
-    app = build(settings(platform_databases.services["api"], bus_url, tmp_path / "keyring"))
-    await begin(app)
-    async with known_tasks(app.bus, "probe", "triage"):
-        yield app
-    await app.stop()
-
-
-@pytest.fixture
-async def client(process: App) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the user's key."""
-    async with client_of(process) as connected:
-        connected.headers.update(bearer(USER))
-        yield connected
+async def process(process: App) -> AsyncIterator[App]:
+    """One api process, where there are two tasks."""
+    async with known_tasks(process.bus, "probe", "triage"):
+        yield process
 
 
 async def make(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:

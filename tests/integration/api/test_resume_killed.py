@@ -62,7 +62,9 @@ async def test_stream_of_a_stopped_process_goes_on(platform_databases: Databases
             async for event in events_in(response):
                 cut.seen.append(event)
                 replicas.first.server.should_exit = True
-        assert json.loads(cut.seen[-1].data)["error"]["code"] == "api.stopping"
+        told = json.loads(cut.seen[-1].data)["error"]
+        assert told["code"] == "api.stopping"
+        assert f"GET {cut.path}/stream" in told["message"]
         rest = await cut.rest(replicas.second)
         assert text_of([*cut.seen[:-1], *rest]) == text_of(await cut.rest(replicas.second, after=""))
         assert await ends(replicas) == [("succeeded", 1)]

@@ -10,15 +10,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from penstock_api.app import App, build
+from penstock_api.app import App
 from penstock_common.contracts.base import decode
 from penstock_common.contracts.runs import StartRun
-from penstock_common.messaging.connect import apply_topology
 from penstock_common.service import begin
 from penstock_common.topology import START_RUN
 from penstock_scheduler.app import App as SchedulerApp
 from tests.support import scheduling_process
-from tests.support.api import ADMIN, USER, bearer, client_of, settings
+from tests.support.api import ADMIN, bearer
 from tests.support.databases import Databases
 from tests.support.tasks import known_tasks
 
@@ -35,14 +34,10 @@ MORNINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-async def process(platform_databases: Databases, bus_url: str, tmp_path: Path) -> AsyncIterator[App]:
-    """One api process."""
-    await apply_topology(bus_url)
-    app = build(settings(platform_databases.services["api"], bus_url, tmp_path / "keyring"))
-    await begin(app)
-    async with known_tasks(app.bus, "probe", "triage"):
-        yield app
-    await app.stop()
+async def process(process: App) -> AsyncIterator[App]:
+    """One api process, where there are two tasks."""
+    async with known_tasks(process.bus, "probe", "triage"):
+        yield process
 
 
 @pytest.fixture
@@ -55,14 +50,6 @@ async def scheduler(
     await begin(app)
     yield app
     await app.stop()
-
-
-@pytest.fixture
-async def client(process: App) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the user's key."""
-    async with client_of(process) as connected:
-        connected.headers.update(bearer(USER))
-        yield connected
 
 
 def refused(response: httpx.Response, status: int, code: str) -> str:

@@ -1,5 +1,6 @@
 """What every request passes before its route, and which route takes it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -74,6 +75,25 @@ async def test_a_hot_path_is_refused_as_any_other(given: dict[str, Any], status:
     assert "taken" not in scope["state"]
     assert sent[0]["status"] == status
     assert (b"x-request-id", scope["state"]["name"].encode()) in sent[0]["headers"]
+
+
+async def given_up(scope: Scope, receive: Receive, send: Send) -> None:
+    """Has not answered when the server's grace is over."""
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/v1/inference/x/stream"), ("POST", HOT)])
+async def test_who_waits_longer_than_a_stop_is_sent_to_another_process(method: str, path: str) -> None:
+    """With 503 and the request's id, not with the server's 500."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
+    await Edge(given_up, {HOT: given_up}, lambda: True)(scope, nothing, send)
+    assert (sent[0]["status"], b"api.stopping" in sent[1]["body"]) == (503, True)
+    assert [name for name, _ in sent[0]["headers"]].count(b"x-request-id") == 1
 
 
 class Arrived:

@@ -17,6 +17,8 @@ LEASE_SECONDS = 30.0
 SWEEP_SECONDS = 3600.0
 
 FIRST = UUID(int=0)
+ANY_WAITING = "select exists (select from api.callbacks where state = 'waiting')"
+ANY_DUE = "select exists (select from api.callbacks where state = 'due' and next_at <= now())"
 RIPEN = text("""
 with part as materialized (
   select request_id from api.callbacks where state = 'waiting' and request_id > :after order by request_id limit :most
@@ -77,12 +79,16 @@ class CallbackTable:
 
     async def ripen(self) -> None:
         """Make those due whose requests have ended, of the next part of those that wait."""
+        if not await self.database.finds(ANY_WAITING):
+            return
         async with self.database.reading() as connection:
             part = (await connection.execute(RIPEN, {"after": self._after, "most": LOOKED_AT})).one()
         self._after = part.last if part.looked == LOOKED_AT else FIRST
 
     async def claim(self, room: int, each: int, busy: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Up to `room` that are due, up to `each` of a project, none of the projects that are `busy`."""
+        if not await self.database.finds(ANY_DUE):
+            return ()
         given = {"room": room, "each": each, "busy": list(busy), "lease": LEASE_SECONDS}
         async with self.database.reading() as connection:
             return (await connection.execute(CLAIM, given)).all()

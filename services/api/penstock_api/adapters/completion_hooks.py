@@ -20,6 +20,7 @@ LOOK_SECONDS = 1.0
 MOST = 2_000
 TYPE = "inference.completed"
 
+ANY = "select exists (select from api.completion_hooks)"
 ENDED = text("""
 select w.request_id, w.tenant, w.hook_id, w.depth, r.status, r.model, r.lane, r.attempt, r.prompt_tokens,
   r.completion_tokens, r.accepted_at, r.ended_at
@@ -45,6 +46,8 @@ class CompletionHooks:
 
     async def look(self) -> None:
         """Tell what has ended of the next part. Raises DatabaseUnavailable."""
+        if not await self.database.finds(ANY):
+            return
         async with self.database.reading() as connection:
             rows = (await connection.execute(ENDED, {"after": self._after, "most": MOST})).all()
         self._after = rows[-1].request_id if len(rows) == MOST else FIRST

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_api.domain.dead_letters import RETRY, identity_of, retry_of, tenant_of
+from penstock_api.domain.plain import plain
 from penstock_common.clock import Clock
 from penstock_common.db.transaction import Database
 from penstock_common.ids import uuid7
@@ -64,13 +65,13 @@ class LetterKeeper:
         return bool(changed.rowcount) or bool(await connection.scalar(KNOWN, {"letter": retried[0]}))
 
     def _row(self, letter: DeadLetter) -> Mapping[str, Any]:
-        headers = {_plain(name): _plain(value, None) for name, value in letter.headers.items() if name != RETRY}
+        headers = {plain(name, NAME_LENGTH): plain(value) for name, value in letter.headers.items() if name != RETRY}
         return _failure(letter) | {
             "id": uuid7(),
             "identity": identity_of(letter),
-            "consumer": _plain(letter.consumer),
-            "subject": _plain(letter.subject),
-            "message_id": _plain(letter.message_id, None),
+            "consumer": plain(letter.consumer, NAME_LENGTH),
+            "subject": plain(letter.subject, NAME_LENGTH),
+            "message_id": plain(letter.message_id),
             "tenant": tenant_of(letter.headers),
             "headers": msgspec.json.encode(headers).decode(),
             "body": letter.body,
@@ -82,8 +83,8 @@ class LetterKeeper:
 def _failure(letter: DeadLetter) -> dict[str, Any]:
     """What the last life of the message says of its end."""
     return {
-        "code": _plain(letter.code),
-        "reason": _plain(letter.reason),
+        "code": plain(letter.code, NAME_LENGTH),
+        "reason": plain(letter.reason, NAME_LENGTH),
         "attempts": letter.attempts,
         "story": msgspec.json.encode([_plain_attempt(attempt) for attempt in letter.story]).decode(),
         "last_failed_at": letter.last_failed_at,
@@ -91,10 +92,6 @@ def _failure(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _plain_attempt(attempt: Attempt) -> Attempt:
-    texts = {name: _plain(value) for name, value in msgspec.structs.asdict(attempt).items() if isinstance(value, str)}
+    told = msgspec.structs.asdict(attempt).items()
+    texts = {name: plain(value, NAME_LENGTH) for name, value in told if isinstance(value, str)}
     return msgspec.structs.replace(attempt, **texts)
-
-
-def _plain(written: str, length: int | None = NAME_LENGTH) -> str:
-    """What PostgreSQL takes of a text that anybody may have put on the bus: neither NUL nor half a surrogate pair."""
-    return written[:length].encode("utf-8", "replace").decode().replace("\x00", "�")

@@ -24,6 +24,7 @@ from penstock_common.errors import BusUnavailable, DatabaseUnavailable, NoAnswer
 from penstock_common.messaging.ports import Bus
 
 FIND_SECONDS = 0.4
+PATIENT_SECONDS = 1.5  # where the records are silent: whoever runs it may be slow for the same reason
 READ_SECONDS = 1.0
 BEGUN_POLL = 0.25  # seconds
 STOP_SECONDS = 2.0  # how long an answer waits for the end that was asked for
@@ -103,6 +104,8 @@ class GenerationLookup:
                     return known
             except NoAnswer as error:
                 silence = error
+        if silence is not None and (known := await self._running(request_id, PATIENT_SECONDS)):
+            return known
         known = await held or await self.history.find(request_id)
         if known is None and silence is not None:
             raise silence
@@ -114,10 +117,10 @@ class GenerationLookup:
         state = await ask_owner(self.bus, ReadGeneration(request_id=request_id), GenerationState, READ_SECONDS)
         return Known(state.about, state) if state.about else None
 
-    async def _running(self, request_id: UUID) -> Known | None:
+    async def _running(self, request_id: UUID, seconds: float = FIND_SECONDS) -> Known | None:
         find = FindGeneration(request_id=request_id, asking=self.process)
         try:
-            found = await ask_owner(self.bus, find, GenerationFound, FIND_SECONDS)
+            found = await ask_owner(self.bus, find, GenerationFound, seconds)
         except NoAnswer:
             return None
         if found.about is None:

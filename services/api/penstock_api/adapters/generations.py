@@ -27,7 +27,7 @@ from penstock_common.contracts.base import Decision, decode, encode
 from penstock_common.contracts.generation import About, ApiLives, FindRequest, GenerateText, OnDisconnect, RequestFound
 from penstock_common.contracts.stream import pack, unpack
 from penstock_common.errors import BusUnavailable, ContractViolated, PenstockError
-from penstock_common.ids import time_of
+from penstock_common.ids import text_of, time_of
 from penstock_common.messaging.ports import Bus, Subscription
 from penstock_common.periodic import Periodic
 from penstock_common.sealing import Sealer
@@ -264,7 +264,7 @@ class OpenGenerations:
         )
 
     def _sealed(self, asked: Asked) -> tuple[bytes, str]:
-        context = str(asked.request_id)
+        context = text_of(asked.request_id)
         return self.sealer.seal(asked.tenant, context, asked.body), self.sealer.mac(asked.tenant, asked.body)
 
 

@@ -11,6 +11,7 @@ from penstock_api.domain.errors import AnswerLost, ClientLeft
 from penstock_common.asking.recovery import SILENCE_SECONDS
 from penstock_common.contracts.generation import About, GenerateText
 from penstock_common.contracts.stream import Frame
+from penstock_common.ids import text_of
 
 PATIENCE_SECONDS = 5.0  # beyond the deadline: the end of an expired request is on its way
 GRACE_SECONDS = 5.0  # and for what is known to be missing, as much again
@@ -36,7 +37,7 @@ class OpenGeneration:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.request, self.answer, self._ask = request, answer, ask
-        self.key = str(request.request_id)
+        self.key = text_of(request.request_id)
         """The request's id, as messages name it."""
         now = self._loop.time()
         self.until = now + seconds + PATIENCE_SECONDS

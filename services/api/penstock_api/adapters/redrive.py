@@ -29,6 +29,7 @@ FORGET_SECONDS = 3600.0
 KEPT = timedelta(days=90)  # letters that were retried or dropped
 BATCH = 10  # letters of one transaction; a body may have megabytes
 
+ANY_DUE = "select exists (select from api.dead_letters where state = 'due' and due_at <= $1)"
 DUE = text(f"""
 select l.id, l.consumer, l.subject, l.message_id, l.headers::text as headers, l.act_id,
   coalesce(e.body, l.body) as body, e.fingerprint
@@ -81,8 +82,9 @@ class Redrive:
 
     async def let_go(self) -> None:
         """Publish all that is due by now. Raises DatabaseUnavailable."""
-        while await self._batch() == BATCH:
-            pass
+        if await self.database.finds(ANY_DUE, self.clock.now()):
+            while await self._batch() == BATCH:
+                pass
 
     async def _batch(self) -> int:
         """State and outbox row of some letters, in one transaction; how many."""

@@ -4,19 +4,21 @@ Most requests end before their first row would be written: those have one row wr
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
 import msgspec
 import structlog
+from asyncpg import UniqueViolationError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock_api import metrics
 from penstock_api.adapters.closing import write_the_rest
 from penstock_common.contracts.generation import GenerateText, GenerationCompleted
-from penstock_common.db.transaction import Database
+from penstock_common.db import inbox
+from penstock_common.db.transaction import Database, deliveries_of
 from penstock_common.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
@@ -42,18 +44,35 @@ COLUMNS = {
     "ended_at": "timestamptz",
 }
 NAMES = ", ".join(COLUMNS)
-INSERT = f"""
+
+
+def _insert(parameters: Iterable[str], unless: str) -> str:
+    """Rows given as one array a column."""
+    arrays = ", ".join(f"cast({p} as {type_}[])" for p, type_ in zip(parameters, COLUMNS.values(), strict=True))
+    return f"""
 insert into {{schema}}.requests as r ({NAMES})
-select {NAMES.replace("decisions", "cast(decisions as jsonb)")}
-from unnest({", ".join(f"cast(:{name} as {type_}[])" for name, type_ in COLUMNS.items())}) as g({NAMES})
+select {NAMES.replace("decisions", "cast(decisions as jsonb)")} from unnest({arrays}) as g({NAMES})
 order by request_id
 on conflict (request_id) do update set
   status = excluded.status, attempt = excluded.attempt, prompt_tokens = excluded.prompt_tokens,
   completion_tokens = excluded.completion_tokens, decisions = excluded.decisions, ended_at = excluded.ended_at
+where {unless}
 """
+
+
+NAMED = [f":{name}" for name in COLUMNS]
 # What this process saw never replaces an end: that is inference's to say.
-SEEN = INSERT + "where r.status = 'accepted' and excluded.status <> 'accepted'"
-ENDED = INSERT + "where r.attempt <= excluded.attempt"
+SEEN = _insert(NAMED, "r.status = 'accepted' and excluded.status <> 'accepted'")
+NEWER = "r.attempt <= excluded.attempt"
+ENDED = _insert(NAMED, NEWER)
+HEARD = f"""
+with heard as (
+  insert into {{schema}}.inbox (day, consumer, message_id, fingerprint)
+  select * from unnest($1::date[], $2::text[], $3::text[], $4::text[]) order by 1, 2, 3
+)
+{_insert([f"${n}" for n in range(5, 5 + len(COLUMNS))], NEWER)}
+"""
+"""Ends with the inbox rows of the messages that told them. Fails, and writes nothing, where one was heard before."""
 
 Row = tuple[object, ...]
 
@@ -63,7 +82,7 @@ class RequestsLog:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._seen = SEEN.format(schema=database.schema)
+        self._seen, self._heard = (statement.format(schema=database.schema) for statement in (SEEN, HEARD))
         self._due: dict[object, Row] = {}
         self._new: dict[object, Row] = {}
         """By request, the newest of what this process saw of it."""
@@ -91,10 +110,24 @@ class RequestsLog:
 
     async def record_ends(self, connection: AsyncConnection, events: Sequence[GenerationCompleted]) -> None:
         """Write the ends that inference recorded; a missing row is made. One row a request, the newest attempt's."""
+        self._forget(events)
+        await write_ends(connection, self.database.schema, events)
+
+    async def record_new(self, events: Sequence[GenerationCompleted]) -> bool:
+        """The same for the running handler's events in one statement; False where any of them was heard before."""
+        self._forget(events)
+        heard = inbox.columns_of(inbox.fingerprints(deliveries_of(events)))
+        try:
+            await self.database.at_once(self._heard, (*heard.values(), *ended_columns(events).values()), ())
+        except UniqueViolationError:
+            return False
+        return True
+
+    def _forget(self, events: Sequence[GenerationCompleted]) -> None:
+        """What was seen of a request need not be written before its end."""
         for event in events:
             self._due.pop(event.request_id, None)
             self._new.pop(event.request_id, None)
-        await write_ends(connection, self.database.schema, events)
 
     def _add(self, row: Row) -> None:
         if len(self._due) + len(self._new) >= KEPT:
@@ -133,8 +166,13 @@ class RequestsLog:
 
 async def write_ends(connection: AsyncConnection, schema: str, events: Sequence[GenerationCompleted]) -> None:
     """Write ends into the table of a schema, the newest attempt's of each request; an older one changes nothing."""
+    await connection.execute(text(ENDED.format(schema=schema)), ended_columns(events))
+
+
+def ended_columns(events: Sequence[GenerationCompleted]) -> dict[str, Sequence[object]]:
+    """The newest attempt's end of each request, as parameters of one statement."""
     newest = {e.request_id: e for e in sorted(events, key=lambda e: e.attempt)}
-    await connection.execute(text(ENDED.format(schema=schema)), columns_of([ended_row(e) for e in newest.values()]))
+    return columns_of([ended_row(e) for e in newest.values()])
 
 
 def row_of(command: GenerateText, status: str, ended_at: datetime | None) -> Row:

@@ -1,4 +1,4 @@
-"""Commits submissions in groups, without a timer: one commit is under way, and what comes meanwhile shares the next."""
+"""Commits submissions in groups: one commit is under way, and what comes meanwhile shares the next."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,38 +7,24 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
 
 from penstock_api.adapters.idempotency import Claim, claimed
+from penstock_api.adapters.submission_statements import ACCEPT, CALL_BACK, HISTORY, KEEP, REMEMBER
 from penstock_api.domain.errors import Busy
 from penstock_api.domain.idempotency import IdempotencyKeyReused
 from penstock_common.contracts.generation import GenerateText
 from penstock_common.contracts.queueing import QueueText
-from penstock_common.db.transaction import Database, Transaction
+from penstock_common.db.outbox import OutboxRow
+from penstock_common.db.transaction import Database, Transaction, outbox_row
 from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.envelope import CONTEXT, Context
 
-GROUP = 32
+GROUP = 128
+GROUP_BYTES = 64 << 20
 MOST = 1_000
 """Submissions that wait for a commit; each is held whole in memory meanwhile."""
-
-KEEP = text("""
-insert into api.requests (request_id, tenant, key_id, model, streamed, lane, status, decisions, accepted_at, deadline)
-select request_id, tenant, key_id, model, streamed, lane, 'accepted', cast(decisions as jsonb), accepted_at, deadline
-from unnest(cast(:request_id as uuid[]), cast(:tenant as uuid[]), cast(:key_id as uuid[]), cast(:model as text[]),
-  cast(:streamed as bool[]), cast(:lane as text[]), cast(:decisions as text[]), cast(:accepted_at as timestamptz[]),
-  cast(:deadline as timestamptz[]))
-as g(request_id, tenant, key_id, model, streamed, lane, decisions, accepted_at, deadline)
-on conflict do nothing
-""")
-REMEMBER = text("""
-insert into api.completion_hooks (request_id, tenant, hook_id, depth)
-values (:request_id, :tenant, :hook_id, :depth) on conflict do nothing
-""")
-CALL_BACK = text("""
-insert into api.callbacks (request_id, tenant, sealed, depth)
-values (:request_id, :tenant, :sealed, :depth) on conflict do nothing
-""")
+BUSY = 4  # submissions in one commit: so many come at once only where many are on their way
+PAUSE_SECONDS = 0.005  # after a busy commit, so that the next one has a larger share of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +39,11 @@ class Entry:
     """That of a URL that does."""
     context: Context = field(default_factory=CONTEXT.get)
     future: "asyncio.Future[UUID]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing belongs to it but its row of the history and its command."""
+        return self.claim is None and self.hook is None and self.callback is None
 
 
 class SubmissionWriter:
@@ -92,24 +83,40 @@ class SubmissionWriter:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                count = group_of(self._waiting)
+                group, self._waiting = self._waiting[:count], self._waiting[count:]
                 try:
                     await self._write_group(group)
                 except asyncio.CancelledError:
                     self._waiting = [*group, *self._waiting]
                     raise
+                if count >= BUSY:
+                    await asyncio.sleep(PAUSE_SECONDS)
 
     async def _write_group(self, group: Sequence[Entry]) -> None:
+        plain = [entry for entry in group if entry.is_plain]
+        others = [entry for entry in group if not entry.is_plain]
+        for some in filter(None, (plain, others)):
+            await self._write_alike(some)
+
+    async def _write_alike(self, group: Sequence[Entry]) -> None:
         try:
-            ids = await self._commit(group)
+            ids = await (self._accept(group) if group[0].is_plain else self._commit(group))
         except Exception as error:
             if len(group) > 1 and not isinstance(error, DatabaseUnavailable):  # it costs only itself
                 for entry in group:
-                    await self._write_group([entry])
+                    await self._write_alike([entry])
                 return
             ids = dict.fromkeys(map(id, group), error)
         for entry in group:
             settle(entry, ids[id(entry)])
+
+    async def _accept(self, group: Sequence[Entry]) -> dict[int, UUID | Exception]:
+        """Keep plain ones, by one statement. Raises DatabaseUnavailable."""
+        rows = [row_of(entry, self.database) for entry in group]
+        history = columns_of([entry.command for entry in group]).values()
+        await self.database.at_once(ACCEPT, [*history, *zip(*(row.values for row in rows), strict=True)], rows)
+        return {id(entry): entry.command.request_id for entry in group}
 
     async def _commit(self, group: Sequence[Entry]) -> dict[int, UUID | Exception]:
         """What became of each, once that is committed. Raises DatabaseUnavailable."""
@@ -124,9 +131,19 @@ class SubmissionWriter:
                 await tx.connection.execute(REMEMBER, hooks)
             if callbacks := [entry.callback for entry in fresh if entry.callback]:
                 await tx.connection.execute(CALL_BACK, callbacks)
-            for entry in fresh:
-                publish(tx, entry)
+            tx.rows.extend(row_of(entry, self.database) for entry in fresh)
         return ids
+
+
+def group_of(entries: Sequence[Entry], most: int = GROUP, most_bytes: int = GROUP_BYTES) -> int:
+    """How many of the first are committed together: at least one."""
+    size = count = 0
+    for entry in entries[:most]:
+        size += len(entry.command.sealed)
+        if count and size > most_bytes:
+            break
+        count += 1
+    return count
 
 
 async def named(tx: Transaction[Any], entry: Entry) -> UUID | Exception:
@@ -139,12 +156,12 @@ async def named(tx: Transaction[Any], entry: Entry) -> UUID | Exception:
         return error
 
 
-def publish(tx: Transaction[Any], entry: Entry) -> None:
-    """Send the command once this is committed. An interactive one has the id that it has wherever it is sent."""
+def row_of(entry: Entry, database: Database) -> OutboxRow:
+    """What sends the command once it is committed. An interactive one has the id that it has wherever it is sent."""
     kind = "queue" if isinstance(entry.command, QueueText) else "generate"
     token = CONTEXT.set(entry.context)
     try:
-        tx.publish(entry.command, message_id=f"{entry.command.request_id}.{kind}")
+        return outbox_row(database.topology, entry.command, f"{entry.command.request_id}.{kind}", None)
     finally:
         CONTEXT.reset(token)
 
@@ -161,6 +178,8 @@ def settle(entry: Entry, result: UUID | Exception) -> None:
 
 def columns_of(commands: Sequence[GenerateText]) -> dict[str, list[Any]]:
     """Rows of the history as one array a column."""
-    plain = ("request_id", "tenant", "key_id", "model", "streamed", "lane", "accepted_at", "deadline")
-    columns: dict[str, list[Any]] = {name: [getattr(command, name) for command in commands] for name in plain}
-    return columns | {"decisions": [msgspec.json.encode(command.decisions).decode() for command in commands]}
+    columns: dict[str, list[Any]] = {
+        name: [getattr(command, name) for command in commands] for name in HISTORY if name != "decisions"
+    }
+    trails = [msgspec.json.encode(command.decisions).decode() for command in commands]
+    return {name: trails if name == "decisions" else columns[name] for name in HISTORY}

@@ -5,6 +5,7 @@ from itertools import islice
 
 import msgspec
 
+from penstock_api.domain.plain import plain
 from penstock_common.contracts.operating import OperatorActed
 
 ACT_LENGTH = 64  # characters, as all lengths here
@@ -18,8 +19,8 @@ def bounded(event: OperatorActed) -> OperatorActed:
     """The same, cut to what an entry may hold: whoever may publish may write much."""
     return msgspec.structs.replace(
         event,
-        act=_plain(event.act, ACT_LENGTH),
-        actor=_plain(event.actor, ACTOR_LENGTH),
+        act=plain(event.act, ACT_LENGTH),
+        actor=plain(event.actor, ACTOR_LENGTH),
         details=bounded_details(event.details),
     )
 
@@ -27,9 +28,4 @@ def bounded(event: OperatorActed) -> OperatorActed:
 def bounded_details(details: Mapping[str, str]) -> dict[str, str]:
     """The first details, each cut."""
     kept = islice(details.items(), MOST_DETAILS)
-    return {_plain(name, NAME_LENGTH): _plain(value, DETAIL_LENGTH) for name, value in kept}
-
-
-def _plain(text: str, length: int) -> str:
-    """PostgreSQL takes neither NUL nor half a surrogate pair."""
-    return text[:length].encode("utf-8", "replace").decode().replace("\x00", "�")
+    return {plain(name, NAME_LENGTH): plain(value, DETAIL_LENGTH) for name, value in kept}

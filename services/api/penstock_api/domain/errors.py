@@ -74,6 +74,14 @@ class Stopping(PenstockError):
     fault = Fault.UNAVAILABLE
     retry_after = 1.0
 
+    @classmethod
+    def in_stream(cls, name: str) -> "Stopping":
+        """In mid-answer, of the request of this id: sent again, it would be generated and charged anew."""
+        return cls(
+            f"This process is stopping; read on from another one: GET /api/v1/inference/{name}/stream "
+            "with this event's id as Last-Event-ID."
+        )
+
 
 class AnswerLost(PenstockError):
     """No answer came before the request's deadline; look at its usage before sending it again."""

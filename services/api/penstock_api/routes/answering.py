@@ -173,7 +173,7 @@ async def _relayed(
         generations.lost(generation)
         await reply.fail(error)
     except asyncio.CancelledError:  # the server stops, and its grace is over: another process may go on with it
-        await reply.fail(Stopping())
+        await reply.fail(Stopping.in_stream(reply.name) if reply.is_streaming else Stopping())
     except SlowReader:
         raise
     except PenstockError as error:

@@ -1,13 +1,12 @@
-"""The HTTP application: the routes that inference answers at once, the others behind FastAPI."""
+"""The HTTP application: the routes that are asked most, the others behind FastAPI."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from penstock_api.routes.answering import AnsweringRoute
 from penstock_api.routes.chat import PATH as CHAT_PATH
 from penstock_api.routes.chat_document import describe_chat
 from penstock_api.routes.edge import Edge
@@ -15,8 +14,19 @@ from penstock_api.routes.embeddings import PATH as EMBEDDINGS_PATH
 from penstock_api.routes.embeddings_document import describe_embeddings
 from penstock_api.routes.http_errors import install_error_handlers
 from penstock_api.routes.reading import reading_routes
+from penstock_api.routes.submitting_document import PATH as SUBMITTING_PATH
+from penstock_api.routes.submitting_document import describe_submitting
 
 DESCRIPTION = "An OpenAI-compatible gateway. The header `x-request-id` is the id under which a request is known."
+
+
+class HotRoute(Protocol):
+    """A route that is found by its path before FastAPI; posted to."""
+
+    path: ClassVar[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
 
 
 class Application(FastAPI):
@@ -29,11 +39,12 @@ class Application(FastAPI):
         if not known:
             describe_chat(document, CHAT_PATH)
             describe_embeddings(document, EMBEDDINGS_PATH)
+            describe_submitting(document, SUBMITTING_PATH)
         return document
 
 
 def make_application(
-    hot: Sequence[AnsweringRoute[Any]],
+    hot: Sequence[HotRoute],
     routers: Sequence[APIRouter],
     ops: Sequence[BaseRoute],
     is_ready: Callable[[], bool],

@@ -1,16 +1,17 @@
 """What every request passes first: it gets its id, and absurd headers end here."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock_api.domain.errors import HeadersTooLarge, Starting
+from penstock_api.domain.errors import HeadersTooLarge, Starting, Stopping
 from penstock_api.routes.http_errors import error_response
 from penstock_api.routes.traced import TRACED, in_trace
 from penstock_common.errors import PenstockError
-from penstock_common.ids import uuid7
+from penstock_common.ids import text_of, uuid7
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
@@ -35,7 +36,7 @@ class Edge:
             return
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = uuid7()
-        name = state["name"] = str(request_id)
+        name = state["name"] = text_of(request_id)
         path = scope["path"]
         hot = self.hot.get(path) if scope["method"] == "POST" else None
         app: ASGIApp
@@ -45,10 +46,15 @@ class Edge:
             app = scope["endpoint"] = hot
         else:
             app, send = self.app, named(state, send)
-        if path.startswith(TRACED):
-            await in_trace(app, scope, receive, send)
-        else:
-            await app(scope, receive, send)
+        try:
+            if path.startswith(TRACED):
+                await in_trace(app, scope, receive, send)
+            else:
+                await app(scope, receive, send)
+        except asyncio.CancelledError:  # the server gives up what outlives the grace of a stop, and says 500 of it
+            if "status" in state:
+                raise
+            await error_response(Stopping(), path, name)(scope, receive, send if hot is None else named(state, send))
 
     def _refusal(self, scope: Scope, path: str) -> PenstockError | None:
         """Why the request goes no further."""
