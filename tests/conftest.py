@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.databases import Databases, temporary_database, temporary_platform
+from tests.support.forks import load_ahead
 from tests.support.keeper import Keeper, begin_ahead, shared_url, virtual_host
 from tests.support.llama_build import llama_program
 
@@ -19,6 +20,10 @@ KEEPER = pytest.StashKey[Keeper]()
 TIMED_OUT = "from pytest-timeout"  # its second try would have no limit
 BESIDE_SERVERS = ("tests/integration/", "tests/e2e/", "tests/chaos/test_slice")
 """Tests in which time passes outside of this process: a busy machine may fail one that is right."""
+LONGEST = ("e2e", "heavy")
+"""Groups of which each takes one worker about as long as all other tests take the others."""
+QUICK = ("tests/unit/", "tests/state_machines/", "bench/")
+WAITS, BUILDS, COMPUTES = range(len(LONGEST) + 1, len(LONGEST) + 4)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,19 +33,30 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[KEEPER].start()
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In one of several workers, which will run tests of every kind: load what their processes are forked from."""
+    if hasattr(session.config, "workerinput"):
+        load_ahead()
+
+
 @pytest.hookimpl(trylast=True)  # when -k and -m have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of the real engine come last, and its build begins now; who fails beside servers is asked once more."""
-
-    def is_late(item: pytest.Item) -> bool:
-        return "llama_built" in getattr(item, "fixturenames", ())
-
-    items.sort(key=is_late)
+    """What takes longest comes first; the engine's build begins now; who fails beside servers is asked once more."""
+    items.sort(key=lambda item: (turn(item), "platform" in getattr(item, "fixturenames", ())))  # a shared one ends last
     for item in items:
         if item.nodeid.startswith(BESIDE_SERVERS):  # once more, and the summary names it; `make chaos` never does
             item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=TIMED_OUT))
-    if any(map(is_late, items)) and not config.option.collectonly:
+    if any(turn(item) == BUILDS for item in items) and not config.option.collectonly:
         begin_ahead("llama")
+
+
+def turn(item: pytest.Item) -> int:
+    """Groups first, each of which one worker has to itself; many small ones last, so that all workers end at once."""
+    if "llama_built" in getattr(item, "fixturenames", ()):
+        return BUILDS
+    if group := item.get_closest_marker("xdist_group"):
+        return LONGEST.index(group.args[0]) if group.args[0] in LONGEST else len(LONGEST)
+    return COMPUTES if item.nodeid.startswith(QUICK) else WAITS
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

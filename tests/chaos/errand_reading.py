@@ -62,7 +62,7 @@ class Answers:
     texts: dict[str, str] = field(default_factory=dict)
     """By submission."""
     places: list[int] = field(default_factory=list)
-    """Which one of its task's runs each run was."""
+    """Which one of its task's runs each run was that succeeded."""
     found: dict[str, list[str]] = field(default_factory=dict)
     """Document id → the documents that a search for its word finds, the best first."""
 
@@ -74,7 +74,7 @@ async def read_answers(errands: Errands) -> Answers:
         answers.texts[id_] = whole["choices"][0]["message"]["content"] if "choices" in whole else str(whole)
     for id_ in accepted.runs:
         shown = await _get(errands, "GET", f"/api/v1/runs/{id_}")
-        answers.places.append((shown.get("output") or {}).get("place", 0))
+        answers.places += [shown["output"]["place"]] if shown.get("output") else []
     for id_, word in accepted.documents.items():
         path = f"/api/v1/knowledge-bases/{accepted.base}/search"
         found = await _get(errands, "POST", path, {"query": word, "mode": "words", "limit": 1})

@@ -30,13 +30,18 @@ class Host:
     """Queues that RabbitMQ could not open again, and that were therefore deleted."""
 
     async def crash(self) -> None:
-        """Be gone at once, and start on the same data: what was committed is there, and nothing else."""
+        """Be gone at once, and start on the same data: what was committed is there, and nothing else.
+
+        RabbitMQ may be unable to open a queue that was written to a full disk, or that was made a moment before. An
+        operator deletes what `penstock doctor` names then, and the platform makes it anew.
+        """
         if self.name == POSTGRES and isinstance(self.server, Server):
             os.kill(self.server.pid, signal.SIGQUIT)
             await asyncio.to_thread(self.server.stop)
         else:
             await asyncio.to_thread(self.server.kill)
         await asyncio.to_thread(self.server.start)
+        self.deleted.extend(await asyncio.to_thread(self._delete_damaged))
 
     def kill_leader(self) -> None:
         """kill -9 of the node of a cluster that leads most; of the whole server where it is none."""
@@ -56,12 +61,10 @@ class Host:
     async def recover(self) -> None:
         """What an operator does after a full disk or a dead node: start again what does not work by itself.
 
-        NATS switches JetStream off where its disk was full, until it is started again. RabbitMQ may be unable to open
-        a queue that was written to a full disk: what it can't open is deleted, and the platform makes it anew.
+        NATS switches JetStream off where its disk was full, until it is started again.
         """
         if self.name == BUS and isinstance(self.server, Server):
             await self.crash()
-            self.deleted.extend(await asyncio.to_thread(self._delete_damaged))
         elif isinstance(self.server, NatsCluster) or not self.server.alive:
             await asyncio.to_thread(self.server.start)
 

@@ -1,6 +1,7 @@
 """Does to a platform what a schedule says."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,8 @@ class Injector:
     def __init__(self, stack: Stack, faults: Sequence[Fault], now: Callable[[], float]) -> None:
         self.stack, self.faults, self.now = stack, faults, now
         self.done: list[Done] = []
+        self.loads: list[float] = []
+        """The machine's load average after each."""
 
     async def run(self) -> None:
         """Until all is done; whatever was frozen goes on, and whatever was stopped is there again."""
@@ -30,6 +33,7 @@ class Injector:
             async with self._fault(fault):
                 await asyncio.sleep(fault.seconds)
             self.done.append(Done(fault, began, self.now()))
+            self.loads.append(os.getloadavg()[0])
 
     @asynccontextmanager
     async def _fault(self, fault: Fault) -> AsyncIterator[None]:

@@ -51,6 +51,8 @@ class Result:
     """What was filled, by server."""
     restored: list[str] = field(default_factory=list)
     """What the bus had lost for good, and what was made anew."""
+    loads: list[float] = field(default_factory=list)
+    """The machine's load average after each fault: what is slow, is slow because of it too."""
 
     @property
     def accepted(self) -> list[Outcome]:
@@ -88,6 +90,7 @@ class Result:
             "faults": len(self.faults),
             "faults_by_kind": Counter(str(done.fault.kind) for done in self.faults),
             "disks": self.disks,
+            "load_p50": percentile(sorted(self.loads), 50),
             "requests_accepted": len(self.accepted),
             "errands_accepted": self.errands,
             "lost": self.count(*LOST),
@@ -116,6 +119,7 @@ class Result:
             f"chaos on {self.bus}, seed {self.seed}, {self.streams} live streams",
             f"  faults         {len(self.faults)}: {_shown(kinds)}",
             f"  disks          {', '.join(f'{name}: {disk}' for name, disk in self.disks.items())}",
+            f"  load average   p50 {percentile(sorted(self.loads), 50):.1f}, most {max(self.loads, default=0.0):.1f}",
             *([f"  made anew      {', '.join(self.restored)}"] if self.restored else []),
             f"  servers away   {', '.join(map(self._away, (BUS, POSTGRES)))}",
             f"  requests       {len(self.outcomes)}: {_shown(endings)}; {self.calls} calls of the engine",
@@ -130,8 +134,12 @@ class Result:
             f"  lost           {self.count(*LOST)}",
             f"  charged twice  {self.count(*TWICE)}",
             f"  violations     {len(self.violations)} {_shown(Counter(v.kind for v in self.violations))}",
-            *(f"    {v.kind} {v.request_id}: {v.detail}" for v in self.violations[:SHOWN]),
+            *self.broken_promises()[:SHOWN],
         ]
+
+    def broken_promises(self) -> list[str]:
+        """All of them, one a line."""
+        return [f"    {kind} {request_id}: {detail}" for kind, request_id, detail in self.violations]
 
     def _away(self, server: str) -> str:
         """How long a server was gone, each time that it was killed."""

@@ -124,7 +124,7 @@ async def carry_out(campaign: Campaign, say: Callable[[str], None] = say_at_once
             say(f"the last client left after {place.now():.0f} s")
             await _hold_against_books(stack, result, errands if campaign.errands else None)
         finally:
-            result.faults, result.errands = injector.done, errands.counts()
+            result.faults, result.loads, result.errands = injector.done, injector.loads, errands.counts()
             result.restored = [f"deleted {name}" for name in stack.hosts[BUS].deleted] + stack.restored
             if not result.passed:
                 say(f"kept in {_keep(result, stack)}; again: {campaign.command}")
@@ -159,5 +159,5 @@ def _keep(result: Result, stack: Stack) -> Path:
         (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(story)))
     for log in stack.logs:
         (folder / log.name).write_bytes(log.read_bytes())
-    (folder / "report.txt").write_text("\n".join(result.lines()))
+    (folder / "report.txt").write_text("\n".join([*result.lines(), "", "all violations:", *result.broken_promises()]))
     return folder

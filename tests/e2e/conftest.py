@@ -19,9 +19,9 @@ def reachable_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="session", params=["nats", "rabbitmq"])
+@pytest.fixture(scope="package", params=["nats", "rabbitmq"])
 def platform(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Platform]:
-    """A running platform on each bus."""
+    """A running platform on each bus, for as long as its tests last: an idle one takes a tenth of a core."""
     with bus_options(request.param) as options, running(Platform(reachable_folder / request.param, options)) as made:
         yield made
 

@@ -20,7 +20,7 @@ from penstock_common.messaging.connect import make_bus
 from penstock_common.sealing import LocalKeyring, Sealer
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 CHUNK = "The penstock brings the water of the lake to the turbines below. " * 15
 ROUNDS = 60

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.test_chat import usage_of
 from tests.support.platform import Platform, gone
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 MODEL = "local/all-minilm-l6-v2"
 TEXTS = ["cat", "kitten", "revenue"]

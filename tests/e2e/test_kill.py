@@ -13,7 +13,7 @@ from tests.e2e.conftest import bus_options
 from tests.support.load import Crowd
 from tests.support.platform import Platform, gone, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("e2e-second")]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.xdist_group("e2e")]
 
 
 @pytest.fixture(params=["nats", "rabbitmq"])

@@ -12,7 +12,7 @@ import pytest
 from tests.support.pdfs import a_pdf
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 LEAVE = "# Leave\n\nEmployees have thirty days of paid holiday a year."
 TRAVEL = "<html><body><h1>Travel</h1><p>Trains are booked in second class.</p></body></html>"
@@ -47,12 +47,20 @@ def best(platform: Platform, base: str, question: str) -> dict[str, object]:
     return chunk
 
 
+def until_found(platform: Platform, base: str, count: int) -> None:
+    """Wait until a search knows so many documents: one that waited a second for the newest takes what is there."""
+    end = time.monotonic() + 20
+    while len({c["name"] for c in platform.cli_json("kb", "search", base, "any", "--limit", "50")["chunks"]}) < count:
+        assert time.monotonic() < end
+
+
 def test_a_folder_answers_questions(platform: Platform, base: str, folder: Path) -> None:
     """By meaning, in other words than its own; with the document and the page."""
     added = platform.cli_json("kb", "add", base, str(folder))["documents"]
     assert {d["name"]: d["state"] for d in added} == dict.fromkeys(
         ("leave.md", "travel.html", "safety.pdf", "notes.txt"), "indexed"
     )
+    until_found(platform, base, 4)
     assert best(platform, base, "How much vacation do I get?")["name"] == "leave.md"
     assert best(platform, base, "When can I eat?")["name"] == "notes.txt"
     assert best(platform, base, "Which railway ticket may I buy?")["name"] == "travel.html"

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 STRANGE = 40
 

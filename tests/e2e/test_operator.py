@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from tests.support.engine_fake import FakeEngine, completion
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-second")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 WITHIN = 1.0  # seconds in which a change is live
 ENGINE_KEY = "sk-of-the-engine"

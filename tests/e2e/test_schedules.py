@@ -3,9 +3,12 @@
 import hmac
 
 import httpx
+import pytest
 
 from tests.support.api import bearer
 from tests.support.platform import Platform
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 
 def declare(platform: Platform, name: str) -> None:

@@ -1,6 +1,5 @@
 """Every planted fault turns its checker red; without one, every checker is green."""
 
-import multiprocessing
 import os
 import sys
 import traceback
@@ -13,11 +12,10 @@ from hypothesis.errors import Flaky
 from tests.planted.checkers import CHECKERS, Servers
 from tests.planted.faults import FAULTS, Fault
 from tests.support.databases import Databases
+from tests.support.forks import FORKS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", __name__])
 GREEN, RED = 0, 3
 
 
@@ -39,7 +37,7 @@ def check(checker: str, plant: Callable[[], None] | None, servers: Servers) -> N
 
 def verdict(checker: str, plant: Callable[[], None] | None, servers: Servers) -> tuple[int | None, str]:
     """The exit code of a process with a fault, and the end of what it printed."""
-    process = PROCESSES.Process(target=check, args=(checker, plant, servers))
+    process = FORKS.Process(target=check, args=(checker, plant, servers))
     process.start()
     process.join()
     return process.exitcode, (Path(servers.folder) / "log").read_text()[-3000:]

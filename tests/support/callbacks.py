@@ -1,11 +1,7 @@
-"""Requests that have ended, whose ends are to be posted, and the part of an api process that does it.
-
-Run as `python -m tests.support.callbacks DATABASE KEYRING`: a process that only posts, until it is killed.
-"""
+"""Requests that have ended, whose ends are to be posted, and the part of an api process that does it."""
 
 import asyncio
 import base64
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -73,11 +69,7 @@ async def known(callbacks: Callbacks, id_: UUID, *states: CallbackState, seconds
             await asyncio.sleep(0.05)
 
 
-async def main(database: str, keyring: str) -> None:
+async def post(database: str, keyring: Path) -> None:
     """Post what is due for as long as the process lives."""
-    async with telling(callbacks_of(database, Path(keyring))):
+    async with telling(callbacks_of(database, keyring)):
         await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -1,18 +1,12 @@
-"""A billing process that dies of SIGKILL in the middle of a batch.
+"""A billing process that dies of SIGKILL in the middle of a batch."""
 
-Run as `python -m tests.support.crashing URL POINT EVENT…`.
-"""
-
-import asyncio
 import os
 import signal
-import sys
 from typing import Any
 
 from sqlalchemy import event
 
 from penstock_billing.adapters import at_once
-from penstock_common.contracts.base import decode
 from penstock_common.contracts.generation import GenerationCompleted
 from penstock_common.messaging.ports import Incoming
 from tests.support.billing import PRICE, Billing
@@ -63,13 +57,9 @@ def die_at(billing: Billing, point: str) -> None:
         die_after(billing, int(point))
 
 
-async def main(url: str, point: str, *bodies: str) -> None:
+async def main(url: str, point: str, *events: GenerationCompleted) -> None:
     """Handle a batch of completions until the point is reached."""
     billing = Billing(url)
     await billing.deps.prices({PRICE.version})
     die_at(billing, point)
-    await billing.receive(*(decode(GenerationCompleted, body.encode()) for body in bodies))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    await billing.receive(*events)

@@ -1,10 +1,6 @@
-"""An archiver that dies of SIGKILL right after some write to the storage.
+"""An archiver that dies of SIGKILL right after some write to the storage."""
 
-Run as `python -m tests.support.dying_archiver DATABASE STORAGE WRITES`; it ends by itself where there are fewer to do.
-"""
-
-import asyncio
-import sys
+from pathlib import Path
 
 from penstock_common.archive.archiver import advance
 from penstock_common.archive.source import archiving
@@ -24,27 +20,25 @@ class DyingObjects(LocalObjects):
 
     left = 1
     """Writes."""
+    told: Path
+    """The file that says what was written last."""
 
     async def _keep(self, key: str) -> None:
         await super()._keep(key)
         self.left -= 1
         if not self.left:
-            print(key.rpartition("/")[2], flush=True)
+            self.told.write_text(key.rpartition("/")[2])
             die()
 
 
-async def main(url: str, storage: str, writes: str) -> None:
-    """A turn with upkeep."""
+async def main(url: str, storage: str, writes: int, told: Path) -> None:
+    """A turn with upkeep, which ends by itself where there is less to write."""
     plain = objects_at(storage)
     assert isinstance(plain, LocalObjects)
     objects = DyingObjects(plain.folder)
-    objects.left = int(writes)
+    objects.left, objects.told = writes, told
     async with archiving(url, SERVICE) as source:
         assert source, "another process archives"
         settled = await source.settled(SETTINGS.settle)
         await advance(objects, source, settled)
         await Upkeep(objects, PLATFORM, SERVICE, SETTINGS).run(source, settled)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

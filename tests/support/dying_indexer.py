@@ -1,13 +1,8 @@
-"""An indexer that dies of SIGKILL once a statement with this text was executed, before what follows it.
-
-Run as `python -m tests.support.dying_indexer FRAGMENT SETTINGS`, the settings as JSON.
-"""
+"""An indexer that dies of SIGKILL once a statement with some text was executed, before what follows it."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 from typing import Any
 
 from sqlalchemy import event
@@ -17,9 +12,9 @@ from penstock_indexer.app import build
 from penstock_indexer.settings import Settings
 
 
-async def main(fragment: str, settings: str) -> None:
+async def main(fragment: str, settings: dict[str, Any]) -> None:
     """Work until the statement comes."""
-    app = build(Settings.model_validate(json.loads(settings)))
+    app = build(Settings.model_validate(settings))
 
     def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
         if fragment in statement:
@@ -28,7 +23,3 @@ async def main(fragment: str, settings: str) -> None:
     event.listen(app.foundation.database.engine.sync_engine, "after_cursor_execute", executed)
     await begin(app)
     await asyncio.sleep(120)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -1,10 +1,5 @@
-"""An api process that dies of SIGKILL while it takes a delivery.
+"""An api process that dies of SIGKILL while it takes a delivery."""
 
-Run as `python -m tests.support.hooks_process DATABASE KEYRING HOOK POINT`.
-"""
-
-import asyncio
-import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -23,14 +18,10 @@ def hook_table(database: str, keyring: Path) -> HookTable:
     return HookTable(Database(database, "api", PLATFORM), Sealer(LocalKeyring(keyring)), SystemClock())
 
 
-async def main(database: str, keyring: str, hook_id: str, point: str) -> None:
+async def main(database: str, keyring: Path, hook_id: UUID, point: str) -> None:
     """Take one delivery until the point is reached."""
-    table = hook_table(database, Path(keyring))
-    trusted = await table.trusted(UUID(hook_id))
+    table = hook_table(database, keyring)
+    trusted = await table.trusted(hook_id)
     assert trusted
     die_at(table.database, point)
     await table.order_run(trusted.hook, DELIVERY, {"body": {}}, 0)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

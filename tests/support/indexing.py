@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,13 +38,14 @@ from penstock_common.messaging.envelope import envelop
 from penstock_common.messaging.ports import Bus
 from penstock_common.objects import LocalObjects
 from penstock_common.sealing import LocalKeyring, Sealer
-from penstock_common.service import begin
+from penstock_common.service import begin, run_service
 from penstock_common.topology import PLATFORM, READ_BASES, READ_DOCUMENTS, SEARCH_CHUNKS
 from penstock_indexer.app import App, build
 from penstock_indexer.settings import Settings
+from tests.support import dying_indexer
 from tests.support.fake_embeddings import MODEL, FakeEmbeddings
+from tests.support.forks import FORKS, begun, ended
 
-ROOT = Path(__file__).parents[2]
 TENANT, KEY = uuid7(), uuid7()
 DONE = (DocumentState.INDEXED, DocumentState.FAILED)
 
@@ -82,20 +81,19 @@ class House:
         finally:
             await app.stop()
 
-    async def process(self) -> asyncio.subprocess.Process:
+    async def process(self) -> BaseProcess:
         """A process of its own, to be killed."""
         flat = {f"{section}__{name}": v for section, inner in self.settings().items() if isinstance(inner, dict)
                 for name, v in inner.items()}  # fmt: skip
         plain = {name: v for name, v in self.settings().items() if not isinstance(v, dict)}
         named = {f"PENSTOCK_INDEXER_{name.upper()}": str(value) for name, value in (flat | plain).items()}
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "penstock_indexer", cwd=ROOT, env={**os.environ, **named}, stdout=-3
-        )
+        process = FORKS.Process(target=serve, args=(named,), daemon=True)
+        await asyncio.to_thread(process.start)
+        return process
 
-    async def dying(self, fragment: str) -> asyncio.subprocess.Process:
+    async def dying(self, fragment: str) -> BaseProcess:
         """A process that kills itself at a statement."""
-        command = (sys.executable, "-m", "tests.support.dying_indexer", fragment, json.dumps(self.settings()))
-        return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=-3, stderr=-3)
+        return await begun(dying_indexer.main, fragment, self.settings())
 
     async def send(self, command: Contract, times: int = 1) -> None:
         """As api's relay does, the same message as often as told."""
@@ -186,8 +184,13 @@ async def eventually(is_true: Callable[[], Any], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.05)
 
 
-async def killed(process: asyncio.subprocess.Process) -> None:
+async def killed(process: BaseProcess) -> None:
     """End it as a power cut would."""
-    if process.returncode is None:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+    process.kill()
+    await ended(process)
+
+
+def serve(environment: Mapping[str, str]) -> None:
+    """Be `python -m penstock_indexer` with these variables."""
+    os.environ.update(environment)
+    run_service("indexer", Settings, build)

@@ -1,10 +1,5 @@
-"""An api process that dies of SIGKILL while it does something to a dead letter.
+"""An api process that dies of SIGKILL while it does something to a dead letter."""
 
-Run as `python -m tests.support.letters_process DATABASE WORK POINT`.
-"""
-
-import asyncio
-import sys
 from uuid import UUID
 
 from penstock_api.adapters.dead_letter_acts import LetterDesk
@@ -70,7 +65,3 @@ async def main(url: str, work: str, point: str) -> None:
     await desk.table.summary()  # opens the connection
     die_at(desk.database, point)
     await getattr(desk, work)()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

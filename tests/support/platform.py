@@ -16,6 +16,8 @@ import httpx
 import openai
 import psutil
 
+from tests.support.commands import penstock
+
 ROOT = Path(__file__).parents[2]
 PENSTOCK = Path(sys.executable).parent / "penstock"
 START_SECONDS = 60.0
@@ -76,15 +78,7 @@ class Platform:
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a penstock command against this platform."""
-        result = subprocess.run(
-            [PENSTOCK, *arguments],
-            capture_output=True,
-            check=False,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **self.environment, "PENSTOCK_DATA": str(self.data)},
-            timeout=120,
-        )
+        result = penstock(arguments, {**os.environ, **self.environment, "PENSTOCK_DATA": str(self.data)})
         assert not check or result.returncode == 0, f"penstock {arguments}: {result.stdout}{result.stderr}"
         return result
 

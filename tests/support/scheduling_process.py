@@ -1,13 +1,9 @@
-"""Scheduler processes to be killed.
-
-`python -m tests.support.scheduling_process serve BUS DATABASE KEYRING ORIGIN` is a whole one, on a clock that runs
-`SPEED` times as fast since ORIGIN. `… crash DATABASE KEYRING NOW POINT` fires what is due, and dies at a point.
-"""
+"""Scheduler processes to be killed."""
 
 import asyncio
-import sys
 import time
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from penstock_common.service import begin
@@ -40,20 +36,16 @@ def settings(bus: str, database: str, keyring: str) -> Settings:
     return Settings.model_validate(given)
 
 
-async def serve(bus: str, database: str, keyring: str, origin: str) -> None:
-    """Run until killed; says so once it receives."""
-    app = App(settings(bus, database, keyring), FastClock(float(origin)), longest_sleep=0.1)
+async def serve(bus: str, database: str, keyring: str, origin: float, ready: Connection) -> None:
+    """Be a whole one until killed, on a clock that runs `SPEED` times as fast since `origin`; says once it receives."""
+    app = App(settings(bus, database, keyring), FastClock(origin), longest_sleep=0.1)
     await begin(app)
-    print("serving", flush=True)
+    ready.send("serving")
     await asyncio.Event().wait()
 
 
-async def crash(database: str, keyring: str, now: str, point: str) -> None:
+async def crash(database: str, keyring: Path, now: datetime, point: str) -> None:
     """Fire what is due until the point is reached."""
-    scheduler = Scheduler(database, Path(keyring), MovedClock(datetime.fromisoformat(now)))
+    scheduler = Scheduler(database, keyring, MovedClock(now))
     die_at(scheduler.database, point)
     await scheduler.ticker.turn()
-
-
-if __name__ == "__main__":
-    asyncio.run({"serve": serve, "crash": crash}[sys.argv[1]](*sys.argv[2:]))

@@ -1,10 +1,6 @@
-"""An api process that dies of SIGKILL while it accepts a request.
+"""An api process that dies of SIGKILL while it accepts a request."""
 
-Run as `python -m tests.support.submissions_process DATABASE KEYRING POINT`.
-"""
-
-import asyncio
-import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -16,8 +12,9 @@ from penstock_common.db.transaction import Database
 from penstock_common.ids import uuid7
 from penstock_common.sealing import LocalKeyring, Sealer
 from penstock_common.topology import PLATFORM
-from tests.support.dying import die_at
+from tests.support.dying import COMMITTED, die_at
 
+PLAIN = "plain"
 TENANT, KEY, HOOK = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
@@ -43,6 +40,11 @@ def an_entry(keyring: Path) -> Entry:
     return Entry(command, claim, who | {"hook_id": HOOK}, who | {"sealed": b"sealed"})
 
 
+def a_plain_entry(keyring: Path) -> Entry:
+    """A request that has no name, and of whose end nobody hears."""
+    return replace(an_entry(keyring), claim=None, hook=None, callback=None)
+
+
 def a_writer(database: str) -> SubmissionWriter:
     """One without a bus, that was begun."""
     writer = SubmissionWriter(Database(database, "api", PLATFORM))
@@ -50,12 +52,8 @@ def a_writer(database: str) -> SubmissionWriter:
     return writer
 
 
-async def main(database: str, keyring: str, point: str) -> None:
-    """Accept one request until the point is reached."""
-    writer = a_writer(database)
-    die_at(writer.database, point)
-    await writer.write(an_entry(Path(keyring)))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+async def main(database: str, keyring: Path, point: str) -> None:
+    """Accept one request until the point is reached; `PLAIN` is the commit of one that nothing else belongs to."""
+    writer, is_plain = a_writer(database), point == PLAIN
+    die_at(writer.database, COMMITTED if is_plain else point)
+    await writer.write((a_plain_entry if is_plain else an_entry)(keyring))

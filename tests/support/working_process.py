@@ -4,7 +4,6 @@ Points are counted: each commit of a run's journal twice, just before it and jus
 """
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from multiprocessing.process import BaseProcess
@@ -16,6 +15,7 @@ from sqlalchemy import event
 from penstock_common.service import begin
 from penstock_worker.app import App
 from penstock_worker.ports import Claimed
+from tests.support.forks import FORKS
 from tests.support.working import make_worker
 
 SHORT, LONG = 0.5, 2.0
@@ -66,9 +66,7 @@ class Points:
 
 def start_worker(database: str, bus: str, keyring: Path, point: int = 0, lease: float = SHORT) -> BaseProcess:
     """Begin to work in a new process, made from one that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "penstock_worker.running.agents.runner"])
-    process = context.Process(target=_work, args=(database, bus, str(keyring), point, lease), daemon=True)
+    process = FORKS.Process(target=_work, args=(database, bus, str(keyring), point, lease), daemon=True)
     process.start()
     return process
 

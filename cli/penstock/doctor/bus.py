@@ -7,7 +7,7 @@ from penstock.doctor.addresses import shown
 from penstock.doctor.finding import Finding, Level, Patient
 from penstock_common.errors import BusUnavailable, PenstockError, TopologyRefused
 from penstock_common.messaging.connect import diff_topology, make_inspector
-from penstock_common.messaging.inspection import BusRefused, BusState
+from penstock_common.messaging.inspection import BusRefused, BusState, Inspector
 from penstock_common.topology import PLATFORM
 
 BUS, TOPOLOGY, CONSUMERS = "bus", "topology", "consumers"
@@ -23,6 +23,7 @@ async def check_bus(patient: Patient) -> list[Finding]:
     try:
         inspector = make_inspector(patient.bus)
         first = await inspector.look(PLATFORM)
+        damaged = await _damaged(inspector)
     except ValueError as error:
         return [Finding(BUS, Level.FAIL, f"this is no address of a bus: {error}", where, "correct --bus")]
     except BusRefused:
@@ -31,7 +32,21 @@ async def check_bus(patient: Patient) -> list[Finding]:
     except BusUnavailable as error:
         mend = "start it, or correct its address; of an embedded bus see: penstock logs nats"
         return [Finding(BUS, Level.FAIL, f"the bus can't be reached: {error.message}", where, mend)]
-    return [Finding(BUS), *await _in_use(patient, first, where)]
+    return [*(damaged or [Finding(BUS)]), *await _in_use(patient, first, where)]
+
+
+async def _damaged(inspector: Inspector) -> list[Finding]:
+    """In two looks: a queue that elects its leader can't be opened either."""
+    if not (first := await inspector.damaged(PLATFORM)):
+        return []
+    await asyncio.sleep(BETWEEN_LOOKS)
+    return [_unopened(queue) for queue in await inspector.damaged(PLATFORM) if queue in first]
+
+
+def _unopened(queue: str) -> Finding:
+    problem = "RabbitMQ can't open this queue, as after a full disk: what goes there stays in its outbox"
+    mend = f"rabbitmqctl delete_queue {queue}: it is made anew and filled from the outboxes"
+    return Finding(BUS, Level.FAIL, problem, f"queue {queue}", mend)
 
 
 async def _in_use(patient: Patient, first: BusState, where: str) -> list[Finding]:

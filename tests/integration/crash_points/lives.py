@@ -1,7 +1,6 @@
 """Processes that die at a point, forked from one that has loaded everything: each begins within a few milliseconds."""
 
 import asyncio
-import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 import msgspec
 
 from tests.integration.crash_points.crews import Books, Crew, Relaying, Ticking, narrow
+from tests.support.forks import FORKS
 from tests.support.points import Points
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["pytest", "asyncpg", "nats", "aio_pika", __name__])
 PATIENCE = 60.0  # seconds
 
 
@@ -71,7 +69,7 @@ class Life:
     def __init__(self, orders: Orders) -> None:
         self.notes = Path(orders.notes)
         self.notes.mkdir(parents=True)
-        self._process = SERVER.Process(target=live, args=(orders,), daemon=True)
+        self._process = FORKS.Process(target=live, args=(orders,), daemon=True)
         self._process.start()
 
     async def died(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from penstock.projecting.found import PROJECTIONS
 from penstock.replay import publishing, run
 from penstock.replay.kept import ActFile
 from penstock.replay.run import Places, carry_out
+from tests.support.forks import FORKS
 from tests.support.points import Points
 
 BURST = 2  # messages
-FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload([__name__, "penstock_common.messaging.nats.bus", "penstock_common.messaging.rabbit.bus"])
 
 
 def carry(file: Path, places: Places, notes: Path, die_at: str) -> None:

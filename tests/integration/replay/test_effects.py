@@ -48,8 +48,8 @@ class Api:
     def __init__(self, url: str) -> None:
         self.database = Database(url, "api", PLATFORM)
         catalogue = Catalogue(self.database, cast(Bus, MemoryBus()))
-        ends = RequestsLog(self.database).record_ends
-        self.deps = Deps(self.database, ends, catalogue.keep, suppress_effects, write_audit=not_asked)
+        history = RequestsLog(self.database)
+        self.deps = Deps(self.database, history, catalogue.keep, suppress_effects, write_audit=not_asked)
         self.delivery = Delivery(MemorySettler())
 
     async def receive(self, *messages: Incoming) -> None:

@@ -1,15 +1,13 @@
 """Whole scheduler processes on each bus: alone, and two of them killed in a loop."""
 
 import asyncio
-import contextlib
 import random
-import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
+from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import UUID
 
@@ -31,12 +29,12 @@ from penstock_common.messaging.ports import Bus
 from penstock_common.service import begin
 from penstock_common.topology import PLATFORM, PREVIEW_TIMING, READ_SCHEDULES, SAVE_SCHEDULE, START_RUN
 from penstock_scheduler.app import App
+from tests.support.forks import FORKS, begun, ended
 from tests.support.scheduling import ALL, EVERY_MINUTE, KEY, TENANT, Scheduler, every, once
-from tests.support.scheduling_process import SPEED, FastClock, settings
+from tests.support.scheduling_process import SPEED, FastClock, serve, settings
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 KILLS = 6
 
 
@@ -90,32 +88,28 @@ async def test_a_process_answers_saves_and_fires(app: App, bus: Bus, scheduler: 
 class Replicas:
     """Two processes, started again whenever they are killed."""
 
-    arguments: tuple[str, ...]
-    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    arguments: tuple[str | float, ...]
+    processes: list[BaseProcess] = field(default_factory=list)
 
-    async def start(self) -> asyncio.subprocess.Process:
+    async def start(self) -> BaseProcess:
         """One more; returns once it serves."""
-        command = (sys.executable, "-m", "tests.support.scheduling_process", "serve", *self.arguments)
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        ours, theirs = FORKS.Pipe(duplex=False)
+        process = await begun(serve, *self.arguments, theirs)
         self.processes.append(process)
-        assert process.stdout
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
-        while line.strip() != b"serving":
-            assert line, "it did not start"
-            line = await process.stdout.readline()
+        assert await asyncio.to_thread(ours.poll, 30), "it did not start"
+        assert ours.recv() == "serving"
         return process
 
-    async def kill(self, process: asyncio.subprocess.Process) -> None:
+    async def kill(self, process: BaseProcess) -> None:
         """SIGKILL."""
         self.processes.remove(process)
         process.kill()
-        await process.wait()
+        await ended(process)
 
     async def end(self) -> None:
         """SIGKILL to all."""
         for process in list(self.processes):
-            with contextlib.suppress(ProcessLookupError):
-                await self.kill(process)
+            await self.kill(process)
 
 
 async def test_two_processes_killed_in_a_loop_lose_and_double_nothing(
@@ -133,7 +127,7 @@ async def test_two_processes_killed_in_a_loop_lose_and_double_nothing(
         heard[order.source_id, order.due_at].add(order.run_id)
 
     await bus.listen(START_RUN, hear)
-    replicas = Replicas((bus_url, scheduler.url, str(scheduler.keyring), str(origin)))
+    replicas = Replicas((bus_url, scheduler.url, str(scheduler.keyring), origin))
     try:
         await asyncio.gather(replicas.start(), replicas.start())
         begun, expected = clock.now(), set[tuple[str, datetime]]()

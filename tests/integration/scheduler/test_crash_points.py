@@ -1,19 +1,17 @@
 """A process killed at each point of a tick's transaction: another one ends in the same state."""
 
-import asyncio
 import signal
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.support.dying import COMMITTED
+from tests.support.forks import lived
 from tests.support.scheduling import NOON, Scheduler
+from tests.support.scheduling_process import crash
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 POINTS = {"1": "claim", "2": "tick", "3": "next moment", "4": "outbox", COMMITTED: "commit, before anything is sent"}
 
 
@@ -22,10 +20,7 @@ async def test_a_kill_changes_nothing(scheduler: Scheduler, point: str) -> None:
     """Before the commit nothing is there; after it, everything is, and the next process fires it no more."""
     id_ = await scheduler.save()
     scheduler.clock.move(minutes=1)
-    now = scheduler.clock.now().isoformat()
-    command = ("-m", "tests.support.scheduling_process", "crash", scheduler.url, str(scheduler.keyring), now, point)
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
-    assert await process.wait() == -signal.SIGKILL
+    assert await lived(crash, scheduler.url, scheduler.keyring, scheduler.clock.now(), point) == -signal.SIGKILL
     assert len(await scheduler.orders()) == (point == COMMITTED)
     await scheduler.tick()
     assert [due for due, _ in await scheduler.orders()] == [NOON + timedelta(minutes=1)]
