@@ -22,7 +22,7 @@ down: bootstrap ## stop the platform
 	@exec $(BIN)/penstock down $(ARGS)
 
 test: bootstrap ## run every test on real servers; options in ARGS="-k name"
-	@exec $(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder --timeout 300 $(ARGS)
+	@exec $(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder --timeout 300 $(ARGS)
 
 test-compose: bootstrap ## build the images and run the stack in containers, on both buses (Docker, or podman as root)
 	@exec $(BIN)/pytest --timeout 1800 tests/compose/stack.py $(ARGS)

@@ -54,8 +54,8 @@ class RabbitTopology:
             untold = tell and (bool(changes) or not await clerk.lacks(UNTOLD))
             if untold:
                 await clerk.declare(UNTOLD)
-            for thing in declared(topology):  # all of them: a binding can't be looked at, but made again
-                await clerk.declare(thing)
+            for change in changes:
+                await clerk.declare(change.thing)
             if untold:
                 await _tell(connection, topology)
             return [str(change) for change in changes]
@@ -116,14 +116,20 @@ class Clerk:
         return False
 
     async def compared(self, thing: Declared) -> Change | None:
-        """Declaring again changes nothing where it exists, and tells what differs. Raises BusUnavailable."""
+        """Declaring again changes nothing where it exists but to bind it anew, as a binding can't be looked at.
+
+        Tells what differs. Raises BusUnavailable.
+        """
         if await self.lacks(thing):
             return Change(thing)
         try:
             await self.declare(thing)
         except BusUnavailable as error:
-            if isinstance(error.__cause__, ChannelPreconditionFailed):
-                return Change(thing, shown(str(error.__cause__)))
+            match error.__cause__:
+                case ChannelNotFoundEntity():  # an exchange that it is bound to
+                    return Change(thing)
+                case ChannelPreconditionFailed() as refusal:
+                    return Change(thing, shown(str(refusal)))
             raise
         return None
 
