@@ -65,7 +65,7 @@ class Collector:
         before = self.line(known[span.parent]) if span.parent in known else []
         return [*before, (span.service, span.name)]
 
-    def wait(self, complete: Callable[[], bool], seconds: float = 15.0) -> None:
+    def wait(self, complete: Callable[[], bool], seconds: float = 30.0) -> None:
         """Until something arrived. Raises AssertionError with what did."""
         end = time.monotonic() + seconds
         while not complete():

@@ -76,7 +76,7 @@ class GenerationLookup:
 
     async def _known(self, request_id: UUID) -> Known | None:
         if known := await self._ended(request_id):
-            with suppress(NoAnswer):
+            with suppress(NoAnswer, BusUnavailable):
                 return await self._recorded(request_id) or known
             return known
         held = asyncio.create_task(self._held(request_id))
