@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from penstock.auditing.place import Place, pause
+from penstock.platform.cancelling import end
 from penstock.platform.fleet import Fleet
 from penstock.platform.folder import DataFolder
 from penstock.platform.forking import Forked
@@ -46,8 +47,7 @@ class AuditWatch:
         if self._server:
             self._server.close()
         if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
 
     async def _run(self) -> None:
         await asyncio.sleep(FIRST_AFTER)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from penstock.platform.cancelling import end
 from penstock.platform.files import read_json, write_json
 from penstock.platform.folder import DataFolder
 from penstock.platform.logs import Console
@@ -31,8 +32,7 @@ class BusWatch:
     async def stop(self) -> None:
         """Watch no more."""
         if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from penstock.platform.bus_watch import BusWatch
+from penstock.platform.cancelling import end
 from penstock.platform.chosen_bus import EMBEDDED, Choice
 from penstock.platform.control import Say
 from penstock.platform.crew import GRACE, Crew
@@ -73,8 +74,7 @@ class Mover:
     async def stop(self) -> None:
         """Leave it as it is; the next start goes on."""
         if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
 
     async def _go_on(self) -> None:
         try:
