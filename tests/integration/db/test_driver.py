@@ -56,9 +56,8 @@ async def test_a_connection_that_ended_unused_is_passed_over(pool: Database, tri
     assert await process_of(pool) != process
 
 
-async def test_a_connection_that_ends_under_a_statement_is_given_up(pool: Database, trial_url: str) -> None:
-    """The statement fails as when the database is away, and the next one has another connection."""
-    process = await process_of(pool)
+async def asleep(pool: Database) -> asyncio.Task[None]:
+    """A statement that is under way."""
 
     async def sleep() -> None:
         async with pool.driver() as driver:
@@ -66,6 +65,13 @@ async def test_a_connection_that_ends_under_a_statement_is_given_up(pool: Databa
 
     running = asyncio.create_task(sleep())
     await asyncio.sleep(0.1)
+    return running
+
+
+async def test_a_connection_that_ends_under_a_statement_is_given_up(pool: Database, trial_url: str) -> None:
+    """The statement fails as when the database is away, and the next one has another connection."""
+    process = await process_of(pool)
+    running = await asleep(pool)
     await end(trial_url, process)
     with pytest.raises(DatabaseUnavailable):
         await running
@@ -75,13 +81,7 @@ async def test_a_connection_that_ends_under_a_statement_is_given_up(pool: Databa
 async def test_a_cancelled_statement_leaves_nothing_half_read(pool: Database) -> None:
     """Its connection is given up."""
     process = await process_of(pool)
-
-    async def sleep() -> None:
-        async with pool.driver() as driver:
-            await driver.fetch("select pg_sleep(30)")
-
-    running = asyncio.create_task(sleep())
-    await asyncio.sleep(0.1)
+    running = await asleep(pool)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

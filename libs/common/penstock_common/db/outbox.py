@@ -1,5 +1,6 @@
 """The outbox: what a service says, in the transaction that made it true."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -7,10 +8,21 @@ from uuid import UUID
 
 import msgspec
 
+from penstock_common.db.arrays import arrays_of
 from penstock_common.ids import day_made
 from penstock_common.messaging.ports import Outgoing
 
-COLUMNS = ("day", "id", "subject", "stream", "message_id", "headers", "body")
+COLUMNS = {
+    "day": "date",
+    "id": "uuid",
+    "subject": "text",
+    "stream": "text",
+    "message_id": "text",
+    "headers": "text",
+    "body": "bytea",
+}
+"""As they are given; headers are kept as jsonb."""
+NAMED = tuple(f":{name}" for name in COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -37,12 +49,11 @@ class OutboxRow:
         return msgspec.json.encode(self.outgoing.headers).decode()
 
 
-def insert_statement(schema: str) -> str:
-    """Inserts rows given as one array a column: day, id, subject, stream, message_id, headers, body."""
+def insert_statement(schema: str, parameters: Iterable[str] = NAMED) -> str:
+    """Inserts rows given as one array a column, by parameters in the order of `COLUMNS`."""
+    names = ", ".join(COLUMNS)
+    given = arrays_of(parameters, COLUMNS.values())
     return f"""
-insert into {schema}.outbox (day, id, subject, stream, message_id, headers, body)
-select day, id, subject, stream, message_id, cast(headers as jsonb), body
-from unnest(cast(:day as date[]), cast(:id as uuid[]), cast(:subject as text[]), cast(:stream as text[]),
-            cast(:message_id as text[]), cast(:headers as text[]), cast(:body as bytea[]))
-  as g(day, id, subject, stream, message_id, headers, body)
+insert into {schema}.outbox ({names})
+select {names.replace("headers", "cast(headers as jsonb)")} from unnest({given}) as g({names})
 """

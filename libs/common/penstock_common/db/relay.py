@@ -30,7 +30,7 @@ ORPHANED_AFTER = "1 second"  # younger rows are being published by the process t
 Key = tuple[date, UUID]
 
 ORPHANED = f"published_at is null and retry_at <= now() and created_at < now() - interval '{ORPHANED_AFTER}'"
-LOOK = f"select exists (select from {{schema}}.outbox where {ORPHANED}) as found"
+LOOK = f"select exists (select from {{schema}}.outbox where {ORPHANED})"  # nearly always in vain: no transaction
 CLAIM = f"""
 select day, id, subject, stream, message_id, headers, body,
        extract(epoch from now() - created_at)::float8 as age
@@ -163,7 +163,7 @@ class Relay:
 
     async def publish_orphans(self) -> int:
         """Publish rows that no living process is about to; returns how many were found."""
-        if not await self._are_there_orphans():
+        if not await self.database.finds(self._look):
             metrics.OUTBOX_LAG.labels(self.service).set(0.0)
             return 0
         async with translated(), self.database.engine.begin() as connection:
@@ -177,11 +177,6 @@ class Relay:
                 for day, ids in by_day(keys):
                     await connection.execute(statement, {"day": day, "ids": ids})
         return len(found)
-
-    async def _are_there_orphans(self) -> bool:
-        """What is nearly always asked in vain, and so costs one round trip and no transaction."""
-        async with self.database.driver() as driver:
-            return bool((await driver.fetch(self._look))[0]["found"])
 
 
 def by_day(keys: Sequence[Key]) -> list[tuple[date, list[UUID]]]:

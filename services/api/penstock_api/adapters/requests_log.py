@@ -18,6 +18,7 @@ from penstock_api import metrics
 from penstock_api.adapters.closing import write_the_rest
 from penstock_common.contracts.generation import GenerateText, GenerationCompleted
 from penstock_common.db import inbox
+from penstock_common.db.arrays import arrays_of
 from penstock_common.db.transaction import Database, deliveries_of
 from penstock_common.errors import DatabaseUnavailable
 
@@ -48,7 +49,7 @@ NAMES = ", ".join(COLUMNS)
 
 def _insert(parameters: Iterable[str], unless: str) -> str:
     """Rows given as one array a column."""
-    arrays = ", ".join(f"cast({p} as {type_}[])" for p, type_ in zip(parameters, COLUMNS.values(), strict=True))
+    arrays = arrays_of(parameters, COLUMNS.values())
     return f"""
 insert into {{schema}}.requests as r ({NAMES})
 select {NAMES.replace("decisions", "cast(decisions as jsonb)")} from unnest({arrays}) as g({NAMES})

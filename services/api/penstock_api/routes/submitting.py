@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from penstock_api.ports.catalogue import Models
 from penstock_api.ports.keys import Authenticator
 from penstock_api.ports.submissions import Accepted, Submissions, Submitted
 from penstock_api.routes.body import header, read_body
+from penstock_api.routes.edge import named
 from penstock_api.routes.http_errors import error_response
 from penstock_api.routes.reply import JSON_HEAD, REPLAYED
 from penstock_api.routes.submitting_document import PATH, InferenceAccepted, Links
@@ -50,7 +51,8 @@ class SubmittingRoute:
         except Exception as error:
             if not isinstance(error, PenstockError):
                 log.exception("request.crashed", path=PATH, request_id=scope["state"]["name"])
-            await refuse(scope, receive, send, error)
+            state = scope["state"]
+            await error_response(error, PATH, state["name"])(scope, receive, named(state, send))
             return
         await answer(scope, submission, accepted)
 
@@ -106,12 +108,3 @@ async def tell(exchange: Exchange, head: bytes, body: bytes) -> None:
         await exchange.room()
     exchange.start(202, head + JSON_HEAD % len(body), body)
     exchange.finish()
-
-
-async def refuse(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
-    """Tell what is wrong with a request."""
-    state: dict[str, Any] = scope["state"]
-    response = error_response(error, PATH, state["name"])
-    response.headers["x-request-id"] = state["name"]
-    state["status"] = response.status_code
-    await response(scope, receive, send)
