@@ -8,11 +8,14 @@ from uuid import UUID
 import pytest
 
 from penstock_common.contracts.documents import DocumentState
+from penstock_indexer.domain.errors import IndexingBroken
+from penstock_indexer.indexing.workers import MAX_CLAIMS
 from tests.support.forks import ended
 from tests.support.indexing import House, eventually, killed
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
+INDEXED, FAILED = DocumentState.INDEXED, DocumentState.FAILED
 WORDS = [f"word{n}" for n in range(400)]
 ONCE = """
 select count(*) from (
@@ -34,7 +37,7 @@ def a_text(seed: int, words: int = 3000) -> bytes:
 async def check_whole(house: House, base: UUID, ids: list[UUID]) -> None:
     """Every document is there once, whole, and found; each chunk was embedded under one id only."""
     shown = await house.done(base, *ids, seconds=120)
-    assert {d.state for d in shown} == {DocumentState.INDEXED}, [(d.error_code, d.error) for d in shown]
+    assert {d.state for d in shown} == {INDEXED}, [(d.error_code, d.error) for d in shown]
     kept = {id_: (count, highest, whole) for id_, count, highest, whole in await house.fetch(KEPT)}
     assert kept == {d.document_id: (d.chunks, d.chunks, True) for d in shown}
     assert await house.fetch(ONCE) == [0]
@@ -98,6 +101,22 @@ async def test_killed_while_the_model_computes(house: House) -> None:
     house.embeddings.gate.set()
     async with house.indexer():
         await check_whole(house, base, [document])
+
+
+@pytest.mark.parametrize(("deaths", "state"), [(MAX_CLAIMS - 1, INDEXED), (MAX_CLAIMS, FAILED)])
+async def test_only_many_deaths_are_a_documents_doing(house: House, deaths: int, state: DocumentState) -> None:
+    """A process that dies is nearly always killed by something else, and its documents go on."""
+    house.embeddings.gate.clear()
+    process = await house.process()
+    base = await house.base()
+    document = await house.add(base, a_text(1))
+    await asyncio.wait_for(house.embeddings.waiting.wait(), 30)
+    await killed(process)
+    house.embeddings.gate.set()
+    await house.fetch("update indexer.documents set attempts = :deaths returning id", deaths=deaths)
+    async with house.indexer():
+        (shown,) = await house.done(base, document)
+    assert (shown.state, shown.error_code) == (state, "" if state is INDEXED else IndexingBroken.code)
 
 
 async def test_removed_while_it_is_indexed(house: House) -> None:

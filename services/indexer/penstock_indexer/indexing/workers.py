@@ -16,7 +16,8 @@ from penstock_indexer.ports import Claimed, Documents, Superseded
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-MAX_ATTEMPTS = 3  # without progress
+MAX_ATTEMPTS = 3  # without progress, of a document that does not let itself be indexed
+MAX_CLAIMS = 12  # without progress, where processes died under it: it is rarely the document's doing
 PAUSE_SECONDS = 5.0  # before what may pass is tried again
 
 
@@ -72,7 +73,7 @@ class Workers:
 
     async def _work(self, claimed: Claimed) -> None:
         """Advance a document under its lease; whatever happens, it is not left claimed without cause."""
-        if claimed.attempts > MAX_ATTEMPTS:
+        if claimed.attempts > MAX_CLAIMS:
             await self._give_up(claimed, IndexingBroken())
             return
         working = asyncio.create_task(self._advance(claimed))
