@@ -84,6 +84,9 @@ class TickMachine(Machine):
     @rule(process=st.integers(0, 1), seconds=st.floats(-90, MOST / 4))
     def jump(self, process: int, seconds: float) -> None:
         """One clock jumps, back or ahead."""
+        self._jump(process, seconds)
+
+    def _jump(self, process: int, seconds: float) -> None:
         if not self._would_lag(process, seconds):
             self.processes[process].clock.move(seconds=seconds)
 
@@ -109,9 +112,11 @@ class TickMachine(Machine):
             for schedule in self.plans.values():
                 schedule.looked_until = max(schedule.looked_until, now)
 
+    @precondition(lambda self: self.plans)
     @rule(process=st.integers(0, 1))
     def die_before_the_commit(self, process: int) -> None:
-        """All is written, and taken back."""
+        """Something is due; all is written, and taken back."""
+        self._jump(process, max(SECONDS))
         self.run(self._die(process))
 
     async def _die(self, process: int) -> None:
