@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from penstock_common.contracts.base import decode, encode
 from penstock_common.contracts.generation import (
@@ -13,8 +14,10 @@ from penstock_common.contracts.generation import (
     CancelGeneration,
     GenerateText,
     GenerationState,
+    GenerationStates,
     Outcome,
     ReadGeneration,
+    ReadGenerations,
     Tokens,
 )
 from penstock_common.contracts.stream import Delta, Ended, Failure, Frame, Whole, channel_key, pack
@@ -28,6 +31,7 @@ from penstock_common.topology import (
     CANCEL_GENERATION,
     PLATFORM,
     READ_GENERATION,
+    READ_GENERATIONS,
 )
 
 TOKENS = Tokens(prompt=7, completion=3)
@@ -129,6 +133,7 @@ class FakeInference:
         await self.bus.listen(ATTACH_GENERATION, self._attach)
         await self.bus.listen(CANCEL_GENERATION, self._cancel)
         await self.bus.answer(READ_GENERATION, self._read)
+        await self.bus.answer(READ_GENERATIONS, self._read_states)
 
     async def cancelled(self, seconds: float = 5.0) -> CancelGeneration:
         """The first stop that was asked for, and heard within this time."""
@@ -158,8 +163,13 @@ class FakeInference:
         self.reads.append(read)
         if self.recorded:
             self.bus.send(read.reply_to, str(read.request_id), pack(self.recorded))
-        outcome = Outcome.SUCCEEDED if self.recorded else "unknown"
-        return encode(GenerationState(request_id=read.request_id, outcome=outcome))
+        return encode(self._state(read.request_id))
+
+    async def _read_states(self, body: bytes) -> bytes:
+        return encode(GenerationStates(states=[self._state(id_) for id_ in decode(ReadGenerations, body).request_ids]))
+
+    def _state(self, request_id: UUID) -> GenerationState:
+        return GenerationState(request_id=request_id, outcome=Outcome.SUCCEEDED if self.recorded else "unknown")
 
 
 @asynccontextmanager

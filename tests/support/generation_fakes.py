@@ -1,7 +1,7 @@
 """What a generation needs from outside, in memory. `MemoryRecords` passes the suite of the real records."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -176,6 +176,11 @@ class MemoryRecords:
         if row is None:
             return None
         return Recorded(row.state(request_id), row.frames if with_answer else [])
+
+    async def states(self, request_ids: Sequence[UUID]) -> dict[UUID, GenerationState]:
+        """Those of the rows that are there."""
+        self._answer()
+        return {id_: row.state(id_) for id_ in request_ids if (row := self.rows.get(id_))}
 
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a test marked it."""

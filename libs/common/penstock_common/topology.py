@@ -30,8 +30,10 @@ from penstock_common.contracts.generation import (
     GenerationCompleted,
     GenerationFound,
     GenerationState,
+    GenerationStates,
     GenerationTakenOver,
     ReadGeneration,
+    ReadGenerations,
     RequestFound,
 )
 from penstock_common.contracts.keys import KeyCreated, KeyRevoked
@@ -119,6 +121,9 @@ FIND_REQUEST = Topic("qry.api.request.find.v1", FindRequest, "api", Kind.QUERY, 
 READ_GENERATION = Topic(
     "qry.inference.generation.read.v1", ReadGeneration, "inference", Kind.QUERY, reply=GenerationState
 )
+READ_GENERATIONS = Topic(
+    "qry.inference.generations.read.v1", ReadGenerations, "inference", Kind.QUERY, reply=GenerationStates
+)
 READ_DISCOVERY = Topic("qry.inference.discovery.read.v1", ReadDiscovery, "inference", Kind.QUERY, reply=DiscoveryReport)
 READ_USAGE = Topic("qry.billing.usage.read.v1", ReadUsage, "billing", Kind.QUERY, reply=UsageReport)
 EMBED_TEXTS = Topic("cmd.inference.texts.embed.v1", EmbedTexts, "api", Kind.COMMAND, EMBED.name, Wire.MSGPACK)
@@ -201,6 +206,7 @@ PLATFORM = Topology(
         FIND_GENERATION,
         FIND_REQUEST,
         READ_GENERATION,
+        READ_GENERATIONS,
         READ_DISCOVERY,
         READ_USAGE,
         EMBED_TEXTS,

@@ -53,6 +53,7 @@ from penstock_api.routes.keys import keys_router
 from penstock_api.routes.models import models_router
 from penstock_api.routes.runs import runs_router
 from penstock_api.routes.schedules import schedules_router
+from penstock_api.routes.showing import ShowingRoute
 from penstock_api.routes.submitting import SubmittingRoute
 from penstock_api.routes.tasks import tasks_router
 from penstock_api.routes.usage import usage_router
@@ -119,6 +120,7 @@ class App:
                     for route in (ChatCompletions, CreateEmbeddings)
                 ),
                 submitting,
+                ShowingRoute(self.keys, lookup),
             ],
             [
                 inference_router(self.keys, lookup, self.generations, terms),

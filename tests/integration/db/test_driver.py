@@ -56,6 +56,14 @@ async def test_a_connection_that_ended_unused_is_passed_over(pool: Database, tri
     assert await process_of(pool) != process
 
 
+async def test_a_kept_connection_does_not_begin_with_one_that_ended(pool: Database, trial_url: str) -> None:
+    """As it comes out of the same pool."""
+    process = await process_of(pool)
+    await end(trial_url, process)
+    await asyncio.sleep(0.1)  # until the end is read
+    assert (await pool.direct.fetch(PROCESS))[0]["id"] != process
+
+
 async def asleep(pool: Database) -> asyncio.Task[None]:
     """A statement that is under way."""
 

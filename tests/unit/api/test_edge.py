@@ -13,6 +13,7 @@ from penstock_api.routes.edge import Edge
 from penstock_common.http_exchange import EXCHANGE
 
 HOT = "/v1/hot"
+ID = "01936f3e-8f2a-7c31-9d2e-5b8f6a1c0d4e"
 
 
 async def hot(scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +41,7 @@ async def asked(method: str, path: str, *, headers: int = 1, ready: bool = True)
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": method, "path": path, "headers": [(b"x", b"y")] * headers}
-    await Edge(cold, {HOT: hot}, lambda: ready)(scope, nothing, send)
+    await Edge(cold, {("POST", HOT): hot, ("GET", f"{HOT}/{{id}}"): hot}, lambda: ready)(scope, nothing, send)
     return scope, sent
 
 
@@ -59,7 +60,27 @@ async def test_what_is_posted_to_a_hot_path_goes_to_its_route() -> None:
     assert counted("POST", "204") == before + 1
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", HOT), ("POST", "/v1/other"), ("POST", f"{HOT}/")])
+async def test_an_id_is_not_part_of_a_routes_name() -> None:
+    """Else each request would have a counter of its own."""
+    labels = {"method": "GET", "route": f"{HOT}/{{id}}", "status": "204"}
+    before = REGISTRY.get_sample_value("penstock_http_requests_total", labels) or 0.0
+    scope, _ = await asked("GET", f"{HOT}/{ID}")
+    assert scope["state"]["taken"] == "hot"
+    assert REGISTRY.get_sample_value("penstock_http_requests_total", labels) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", HOT),
+        ("POST", "/v1/other"),
+        ("POST", f"{HOT}/"),
+        ("DELETE", f"{HOT}/{ID}"),
+        ("GET", f"{HOT}/{ID.upper()}"),
+        ("GET", f"{HOT}/{ID}/result"),
+        ("GET", f"/v1/other/{ID}"),
+    ],
+)
 async def test_everything_else_goes_to_the_application(method: str, path: str) -> None:
     """Its response says the request's id."""
     scope, sent = await asked(method, path)
@@ -91,7 +112,7 @@ async def test_who_waits_longer_than_a_stop_is_sent_to_another_process(method: s
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
-    await Edge(given_up, {HOT: given_up}, lambda: True)(scope, nothing, send)
+    await Edge(given_up, {("POST", HOT): given_up}, lambda: True)(scope, nothing, send)
     assert (sent[0]["status"], b"api.stopping" in sent[1]["body"]) == (503, True)
     assert [name for name, _ in sent[0]["headers"]].count(b"x-request-id") == 1
 

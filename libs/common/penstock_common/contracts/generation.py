@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -263,6 +263,15 @@ class ReadGeneration(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """Characters to send at most, the end only with the last of them. 0 for all."""
 
 
+MOST_READ = 64  # states in one answer
+
+
+class ReadGenerations(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """Query: the recorded states of some generations, without their answers."""
+
+    request_ids: Annotated[list[UUID], msgspec.Meta(max_length=MOST_READ)]
+
+
 class GenerationState(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """What inference's row says; `outcome` is `queued`, `running`, `unknown` or an Outcome.
 
@@ -285,3 +294,9 @@ class GenerationState(Contract, frozen=True, kw_only=True, omit_defaults=True):
     """Of what is queued: its place, from 1."""
     expected_wait_seconds: float | None = None
     """Of what is queued: until it begins, by the pace of late; None where that is not known."""
+
+
+class GenerationStates(Contract, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of each generation that was asked about, in that order."""
+
+    states: list[GenerationState]

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from penstock_common.db.engine import translated
+from penstock_common.db.engine import driver_of, translated
 
 # These statements take any number of rows in one plan, so that planning once is enough.
 PLAN_ONCE = "set plan_cache_mode = force_generic_plan"
@@ -39,7 +39,7 @@ class Direct:
 
     async def _open(self) -> asyncpg.Connection:
         self._kept = await self._engine.connect()
-        driver: asyncpg.Connection = (await self._kept.get_raw_connection()).driver_connection
+        driver = await driver_of(self._kept)
         try:
             await driver.execute(PLAN_ONCE)
         except BaseException:

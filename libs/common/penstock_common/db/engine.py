@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from penstock_common.errors import DatabaseUnavailable
 
@@ -74,3 +74,12 @@ async def translated() -> AsyncIterator[None]:
             reason = str(error) or type(error).__name__
             raise DatabaseUnavailable(reason.splitlines()[0][:200]) from error
         raise
+
+
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's own connection; where the server ended it while nobody used it, another one of the pool."""
+    while True:
+        driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+        if not driver.is_closed():
+            return driver
+        await connection.invalidate()

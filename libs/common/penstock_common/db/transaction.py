@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 from penstock_common.contracts.base import Contract
 from penstock_common.db import inbox
 from penstock_common.db.direct import Direct
-from penstock_common.db.engine import make_engine, translated
+from penstock_common.db.engine import driver_of, make_engine, translated
 from penstock_common.db.outbox import COLUMNS, OutboxRow, insert_statement
 from penstock_common.ids import uuid7
 from penstock_common.messaging.delivery import DELIVERED
@@ -134,15 +134,6 @@ class Database:
         """Give the connections back."""
         await self.direct.close()
         await self.engine.dispose()
-
-
-async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    """The driver's own connection; where the server ended it while nobody used it, another one of the pool."""
-    while True:
-        driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
-        if not driver.is_closed():
-            return driver
-        await connection.invalidate()
 
 
 def outbox_row(topology: Topology, message: Contract, message_id: str, cause: Incoming | None) -> OutboxRow:

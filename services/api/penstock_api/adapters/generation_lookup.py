@@ -1,7 +1,7 @@
 """Finds what became of a request: its generator, its row, whoever holds it open, and last api's own history."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,27 +11,31 @@ from penstock_api.adapters.request_history import RequestHistory
 from penstock_api.domain.inference import InferenceNotFound
 from penstock_api.ports.generations import QUEUED, RUNNING, Known
 from penstock_common.contracts.generation import (
+    MOST_READ,
     CancelGeneration,
     FindGeneration,
     FindRequest,
     GenerationFound,
     GenerationState,
-    ReadGeneration,
+    GenerationStates,
+    ReadGenerations,
     RequestFound,
 )
 from penstock_common.db.transaction import Database
 from penstock_common.errors import BusUnavailable, DatabaseUnavailable, NoAnswer
+from penstock_common.gathering import Gathering
 from penstock_common.messaging.ports import Bus
 
 FIND_SECONDS = 0.4
 PATIENT_SECONDS = 1.5  # where the records are silent: whoever runs it may be slow for the same reason
 READ_SECONDS = 1.0
+READS_AT_ONCE = 4  # so that one inference process that does not answer holds up a part of those who ask
 BEGUN_POLL = 0.25  # seconds
 STOP_SECONDS = 2.0  # how long an answer waits for the end that was asked for
 STOP_POLL = 0.05  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class GenerationLookup:
     """Implements `Lookup`."""
 
@@ -41,6 +45,9 @@ class GenerationLookup:
     history: RequestHistory
     held: Callable[[UUID], RequestFound | None]
     """What this process knows of a request that it holds open itself."""
+
+    def __post_init__(self) -> None:
+        self._states: Gathering[UUID, GenerationState] = Gathering(self._read, most=MOST_READ, at_once=READS_AT_ONCE)
 
     async def find(self, tenant: UUID, request_id: UUID) -> Known:
         """The state now. Raises InferenceNotFound, BusUnavailable, NoAnswer, DatabaseUnavailable."""
@@ -114,8 +121,13 @@ class GenerationLookup:
         return await self._recorded(request_id) or known  # it may have ended between the answers
 
     async def _recorded(self, request_id: UUID) -> Known | None:
-        state = await ask_owner(self.bus, ReadGeneration(request_id=request_id), GenerationState, READ_SECONDS)
-        return Known(state.about, state) if state.about else None
+        state = await self._states.find(request_id)
+        return Known(state.about, state) if state and state.about else None
+
+    async def _read(self, request_ids: Sequence[UUID]) -> dict[UUID, GenerationState]:
+        question = ReadGenerations(request_ids=list(request_ids))
+        answer = await ask_owner(self.bus, question, GenerationStates, READ_SECONDS)
+        return {state.request_id: state for state in answer.states}
 
     async def _running(self, request_id: UUID, seconds: float = FIND_SECONDS) -> Known | None:
         find = FindGeneration(request_id=request_id, asking=self.process)

@@ -1,5 +1,6 @@
 """Reads `api.requests`: what this service wrote of a request, of the last seconds not yet everything."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,15 @@ from penstock_common.contracts.base import Decision
 from penstock_common.contracts.generation import About, GenerationState, Outcome, Tokens
 from penstock_common.db.transaction import Database
 from penstock_common.errors import BusUnavailable
+from penstock_common.gathering import Gathering
 
+MOST = 256  # requests in one question
 LATE = timedelta(seconds=60)  # after its deadline, of a request that nobody knows of
 
 FIND = """
 select request_id, tenant, key_id, model, streamed, lane, status, attempt, prompt_tokens, completion_tokens,
   decisions::text, accepted_at, deadline, ended_at
-from {schema}.requests where request_id = $1
+from {schema}.requests where request_id = any($1)
 """
 UNENDED = {
     "refused": (Outcome.FAILED.value, BusUnavailable.code),
@@ -36,20 +39,20 @@ class RequestHistory:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database, self.clock = database, clock
         self._find = FIND.format(schema=database.schema)
+        self._rows: Gathering[UUID, asyncpg.Record] = Gathering(self._read, most=MOST)
 
     async def find(self, request_id: UUID) -> Known | None:
         """What is known of a request, its end guessed where nobody told it."""
-        row = await self._row(request_id)
+        row = await self._rows.find(request_id)
         return None if row is None else known_of(row, self.clock.now())
 
     async def ended(self, request_id: UUID) -> Known | None:
         """A request whose end inference told."""
-        row = await self._row(request_id)
+        row = await self._rows.find(request_id)
         return None if row is None or row["status"] in UNRECORDED else known_of(row, self.clock.now())
 
-    async def _row(self, request_id: UUID) -> asyncpg.Record | None:
-        rows = await self.database.direct.fetch(self._find, request_id)
-        return rows[0] if rows else None
+    async def _read(self, request_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
+        return {row["request_id"]: row for row in await self.database.direct.fetch(self._find, request_ids)}
 
 
 def known_of(row: Any, now: datetime) -> Known:

@@ -68,6 +68,7 @@ class Checked(Generic[F]):
 class AnsweringRoute(ABC, Generic[F]):
     """A route as an ASGI application of its own: little else stands between the socket and the bus."""
 
+    method: ClassVar[str] = "POST"
     path: ClassVar[str]
     contract: ClassVar[type[GenerateText]] = GenerateText
     capability: ClassVar[str]

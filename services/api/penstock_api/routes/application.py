@@ -21,8 +21,9 @@ DESCRIPTION = "An OpenAI-compatible gateway. The header `x-request-id` is the id
 
 
 class HotRoute(Protocol):
-    """A route that is found by its path before FastAPI; posted to."""
+    """A route that is found by its method and path before FastAPI."""
 
+    method: ClassVar[str]
     path: ClassVar[str]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,16 +51,16 @@ def make_application(
     is_ready: Callable[[], bool],
 ) -> ASGIApp:
     """Everything that this service answers over HTTP."""
-    routes = [Route(route.path, route, methods=["POST"]) for route in hot]  # for those who use another method
+    posted = [Route(r.path, r, methods=["POST"]) for r in hot if r.method == "POST"]  # others are told so
     app = Application(
         title="Penstock",
         version="1",
         description=DESCRIPTION,
-        routes=[*routes, *ops, *reading_routes()],
+        routes=[*posted, *ops, *reading_routes()],
         docs_url=None,
         redoc_url=None,
     )
     for router in routers:
         app.include_router(router)
     install_error_handlers(app)
-    return Edge(app, {route.path: route for route in hot}, is_ready)
+    return Edge(app, {(route.method, route.path): route for route in hot}, is_ready)

@@ -1,10 +1,12 @@
 """What every request passes first: it gets its id, and absurd headers end here."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock_api.domain.errors import HeadersTooLarge, Starting, Stopping
@@ -13,6 +15,8 @@ from penstock_api.routes.traced import TRACED, in_trace
 from penstock_common.errors import PenstockError
 from penstock_common.ids import text_of, uuid7
 
+log = structlog.get_logger()
+
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
 
@@ -20,13 +24,18 @@ NEED_STATE = ("/v1/", "/api/")
 """Routes that know keys and models only once the service has started."""
 
 
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+Hot = Mapping[tuple[str, str], ASGIApp]
+"""Routes by their method and path, of which the last part may be `{id}`."""
+
+
 class Edge:
     """Gives each request the id under which it is known everywhere, and says it in `x-request-id`.
 
-    What is posted to a hot path goes to its route at once, which says the id and notes its status itself.
+    What is asked of a hot path goes to its route at once, which says the id and notes its status itself.
     """
 
-    def __init__(self, app: ASGIApp, hot: Mapping[str, ASGIApp], is_ready: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, hot: Hot, is_ready: Callable[[], bool]) -> None:
         self.app, self.hot, self.is_ready = app, hot, is_ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,12 +47,14 @@ class Edge:
         request_id = state["request_id"] = uuid7()
         name = state["name"] = text_of(request_id)
         path = scope["path"]
-        hot = self.hot.get(path) if scope["method"] == "POST" else None
+        route = unfilled(path)
+        hot = self.hot.get((scope["method"], route))
         app: ASGIApp
         if refusal := self._refusal(scope, path):
             app, send = error_response(refusal, path, name), named(state, send)
         elif hot is not None:
             app = scope["endpoint"] = hot
+            state["route"] = route
         else:
             app, send = self.app, named(state, send)
         try:
@@ -64,6 +75,12 @@ class Edge:
         return Starting() if not self.is_ready() and path.startswith(NEED_STATE) else None
 
 
+def unfilled(path: str) -> str:
+    """A path as its route has it, where it ends with an id."""
+    parent, _, name = path.rpartition("/")
+    return f"{parent}/{{id}}" if ID.fullmatch(name) else path
+
+
 def named(state: dict[str, Any], send: Send) -> Send:
     """Send, but the response says the request's id, and its status is noted."""
 
@@ -74,3 +91,11 @@ def named(state: dict[str, Any], send: Send) -> Send:
         await send(message)
 
     return send_named
+
+
+async def refused(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
+    """Tell what is wrong with a request that a hot route took."""
+    state, path = scope["state"], scope["path"]
+    if not isinstance(error, PenstockError):
+        log.error("request.crashed", path=path, request_id=state["name"], exc_info=error)
+    await error_response(error, path, state["name"])(scope, receive, named(state, send))

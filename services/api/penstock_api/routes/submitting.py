@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import ClassVar
 
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from penstock_api.domain.deliveries import depth_of
@@ -17,15 +16,10 @@ from penstock_api.ports.catalogue import Models
 from penstock_api.ports.keys import Authenticator
 from penstock_api.ports.submissions import Accepted, Submissions, Submitted
 from penstock_api.routes.body import header, read_body
-from penstock_api.routes.edge import named
-from penstock_api.routes.http_errors import error_response
-from penstock_api.routes.reply import JSON_HEAD, REPLAYED
+from penstock_api.routes.edge import refused
+from penstock_api.routes.reply import REPLAYED, tell
 from penstock_api.routes.submitting_document import PATH, InferenceAccepted, Links
 from penstock_common.contracts.runs import DEPTH_HEADER
-from penstock_common.errors import PenstockError
-from penstock_common.http_exchange import EXCHANGE, Exchange
-
-log = structlog.get_logger()
 
 LARGE_BODY = 256 * 1024  # bytes; parsing more than that would hold up the loop
 IDEMPOTENCY_KEY = b"idempotency-key"
@@ -40,6 +34,7 @@ class SubmittingRoute:
     models: Models
     submissions: Submissions
     answer_seconds: float
+    method: ClassVar[str] = "POST"
     path: ClassVar[str] = PATH
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,10 +44,7 @@ class SubmittingRoute:
         except ClientLeft:
             return
         except Exception as error:
-            if not isinstance(error, PenstockError):
-                log.exception("request.crashed", path=PATH, request_id=scope["state"]["name"])
-            state = scope["state"]
-            await error_response(error, PATH, state["name"])(scope, receive, named(state, send))
+            await refused(scope, receive, send, error)
             return
         await answer(scope, submission, accepted)
 
@@ -87,8 +79,7 @@ class SubmittingRoute:
 
 async def answer(scope: Scope, submission: Submission, accepted: Accepted) -> None:
     """Tell where the request is from now on."""
-    state, exchange = scope["state"], scope["extensions"][EXCHANGE]
-    state["status"], state["request_id"] = 202, accepted.request_id
+    scope["state"]["request_id"] = accepted.request_id
     place = f"{PATH}/{accepted.request_id}"
     stream = f"{place}/stream" if submission.form.streamed else None
     view = InferenceAccepted(
@@ -98,13 +89,5 @@ async def answer(scope: Scope, submission: Submission, accepted: Accepted) -> No
         expected_wait_seconds=accepted.expected_wait_seconds,
         links=Links(self=place, result=f"{place}/result", stream=stream),
     )
-    head = b"location: %b\r\nx-request-id: %b\r\n" % (place.encode(), state["name"].encode())
-    await tell(exchange, head + (REPLAYED if accepted.repeated else b""), view.model_dump_json().encode())
-
-
-async def tell(exchange: Exchange, head: bytes, body: bytes) -> None:
-    """Send a JSON body with 202."""
-    if exchange.is_full:
-        await exchange.room()
-    exchange.start(202, head + JSON_HEAD % len(body), body)
-    exchange.finish()
+    lines = b"location: %b\r\n" % place.encode() + (REPLAYED if accepted.repeated else b"")
+    await tell(scope, 202, view.model_dump_json().encode(), lines)

@@ -84,5 +84,7 @@ def route_of(scope: Scope) -> str | None:
     if route := scope.get("route"):
         path: str = route.path_format
         return path
+    if hot := scope["state"].get("route"):
+        return str(hot)
     fixed = "endpoint" in scope and not scope.get("path_params")
     return scope["path"] if fixed else None

@@ -1,9 +1,11 @@
 """`Records` on PostgreSQL: the row of `inference.generations` that decides how a request ended."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -121,14 +123,22 @@ class Generations:
 
     async def read(self, request_id: UUID, *, with_answer: bool = True) -> Recorded | None:
         """The row, its answer opened where it is asked for; an erased answer reads as none."""
-        async with self._turns, self.database.reading() as connection:
-            given = {"id": request_id, "with_answer": with_answer}
-            row = (await connection.execute(READ, given)).one_or_none()
-        if row is None:
+        rows = await self._rows([request_id], with_answer=with_answer)
+        if not rows:
             return None
-        frames = await self._opened(request_id, row.sealed) if row.sealed else []
-        is_kept = bool(frames) if with_answer else row.is_kept
-        return Recorded(state_of(request_id, row, is_kept=is_kept), frames)
+        row = rows[0]
+        frames = await self._opened(request_id, row["sealed"]) if row["sealed"] else []
+        is_kept = bool(frames) if with_answer else row["is_kept"]
+        return Recorded(state_of(row, is_kept=is_kept), frames)
+
+    async def states(self, request_ids: Sequence[UUID]) -> dict[UUID, GenerationState]:
+        """What the rows say that are there."""
+        rows = await self._rows(request_ids, with_answer=False)
+        return {row["request_id"]: state_of(row, is_kept=row["is_kept"]) for row in rows}
+
+    async def _rows(self, request_ids: Sequence[UUID], *, with_answer: bool) -> list[asyncpg.Record]:
+        async with self._turns, self.database.driver() as driver:
+            return list(await driver.fetch(READ, request_ids, with_answer))
 
     async def _opened(self, request_id: UUID, sealed: bytes) -> list[Frame]:
         """The frames of an answer; a large one is opened beside the loop."""
@@ -140,7 +150,7 @@ class Generations:
             return []
 
     def _unsealed(self, request_id: UUID, sealed: bytes) -> list[Frame]:
-        return unpack(self.sealer.open(request_key(request_id), bytes(sealed)))
+        return unpack(self.sealer.open(request_key(request_id), sealed))
 
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a stop was asked for."""
@@ -180,47 +190,47 @@ def running(command: GenerateText, process: str) -> dict[str, Any]:
     }
 
 
-def state_of(request_id: UUID, row: Any, *, is_kept: bool) -> GenerationState:
+def state_of(row: asyncpg.Record, *, is_kept: bool) -> GenerationState:
     """What a row of `READ` says."""
-    ended = row.outcome != "running"
+    ended = row["outcome"] != "running"
     return GenerationState(
-        request_id=request_id,
-        outcome=row.outcome,
-        attempt=row.attempt,
+        request_id=row["request_id"],
+        outcome=row["outcome"],
+        attempt=row["attempt"],
         about=about_of(row),
         tokens=tokens_of(row) if ended else None,
-        error_code=row.error_code,
-        started_at=row.started_at,
-        first_token_at=row.first_token_at,
-        ended_at=row.ended_at,
-        decisions=msgspec.json.decode(row.decisions, type=list[Decision]),
+        error_code=row["error_code"],
+        started_at=row["started_at"],
+        first_token_at=row["first_token_at"],
+        ended_at=row["ended_at"],
+        decisions=msgspec.json.decode(row["decisions"], type=list[Decision]),
         is_kept=is_kept,
     )
 
 
-def about_of(row: Any) -> About:
+def about_of(row: asyncpg.Record) -> About:
     """What a row of `READ` says of its request."""
     return About(
-        tenant=row.tenant,
-        key_id=row.key_id,
-        model=row.model,
-        asked=row.asked or row.model,
-        streamed=row.streamed,
-        includes_usage=row.includes_usage,
-        accepted_at=row.accepted_at,
-        deadline=row.deadline,
-        lane=row.lane,
+        tenant=row["tenant"],
+        key_id=row["key_id"],
+        model=row["model"],
+        asked=row["asked"] or row["model"],
+        streamed=row["streamed"],
+        includes_usage=row["includes_usage"],
+        accepted_at=row["accepted_at"],
+        deadline=row["deadline"],
+        lane=row["lane"],
     )
 
 
-def tokens_of(row: Any) -> Tokens:
+def tokens_of(row: asyncpg.Record) -> Tokens:
     """The tokens that a row of `READ` charges."""
     return Tokens(
-        row.prompt_tokens,
-        row.completion_tokens,
-        row.cached_tokens,
-        row.reasoning_tokens,
-        Measure(row.measure),
+        row["prompt_tokens"],
+        row["completion_tokens"],
+        row["cached_tokens"],
+        row["reasoning_tokens"],
+        Measure(row["measure"]),
     )
 
 

@@ -14,7 +14,9 @@ from penstock_common.contracts.generation import (
     CancelGeneration,
     FindGeneration,
     GenerationState,
+    GenerationStates,
     ReadGeneration,
+    ReadGenerations,
 )
 from penstock_common.errors import PenstockError
 from penstock_common.messaging.deadletter import describe
@@ -25,6 +27,7 @@ from penstock_common.topology import (
     CANCEL_GENERATION,
     FIND_GENERATION,
     READ_GENERATION,
+    READ_GENERATIONS,
 )
 from penstock_inference.domain.parts import lacking, part_of
 from penstock_inference.generating.leaving import Leaving
@@ -62,6 +65,7 @@ class Hearing:
             await bus.listen(API_LIVES, self._lives),
             await bus.answer(FIND_GENERATION, silent(self._find), everyone=True),
             await bus.answer(READ_GENERATION, silent(self._read)),
+            await bus.answer(READ_GENERATIONS, silent(self._read_states)),
         ]
 
     async def stop(self) -> None:
@@ -95,11 +99,19 @@ class Hearing:
     async def _state(self, read: ReadGeneration) -> GenerationState:
         recorded = await self.records.read(read.request_id, with_answer=bool(read.reply_to))
         if recorded is None:
-            return await self.queued(read.request_id) or GenerationState(request_id=read.request_id, outcome=UNKNOWN)
+            return await self._unrecorded(read.request_id)
         if recorded.frames:
             part = part_of(lacking(recorded.frames, read.offsets), read.most)
             self.listeners.send(read.reply_to, read.request_id, part.frames)
         return recorded.state
+
+    async def _read_states(self, body: bytes) -> bytes:
+        ids = decode(ReadGenerations, body).request_ids
+        known = await self.records.states(ids)
+        return encode(GenerationStates(states=[known.get(id_) or await self._unrecorded(id_) for id_ in ids]))
+
+    async def _unrecorded(self, request_id: UUID) -> GenerationState:
+        return await self.queued(request_id) or GenerationState(request_id=request_id, outcome=UNKNOWN)
 
 
 def silent(answer: Callable[[bytes], Awaitable[bytes | None]]) -> Callable[[bytes], Awaitable[bytes | None]]:

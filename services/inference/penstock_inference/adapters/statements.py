@@ -117,14 +117,15 @@ where r.outcome = 'running' and r.attempt = excluded.attempt
 returning attempt
 """)
 
-READ = text("""
-select attempt, outcome, tenant, key_id, model, asked, streamed, includes_usage, lane, accepted_at, deadline,
+READ = """
+select request_id, attempt, outcome, tenant, key_id, model, asked, streamed, includes_usage, lane,
+  accepted_at, deadline,
   prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, measure, error_code,
-  started_at, first_token_at, ended_at, cast(decisions as text) as decisions,
-  sealed is not null as is_kept, case when :with_answer then sealed end as sealed
-from inference.generations where request_id = :id
-""")
-"""A row, its answer only where it is asked for."""
+  started_at, first_token_at, ended_at, decisions::text as decisions,
+  sealed is not null as is_kept, case when $2 then sealed end as sealed
+from inference.generations where request_id = any($1)
+"""
+"""Rows, their answers only where they are asked for."""
 
 CANCELLED = text("select true from inference.cancellations where request_id = :id")
 MARK_CANCELLED = text("""

@@ -1,5 +1,6 @@
 """What a generation needs from outside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -50,6 +51,9 @@ class Records(Protocol):
 
     async def read(self, request_id: UUID, *, with_answer: bool = True) -> Recorded | None:
         """The row, if there is one; its text only where it is asked for."""
+
+    async def states(self, request_ids: Sequence[UUID]) -> dict[UUID, GenerationState]:
+        """What the rows say that are there."""
 
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Whether a stop was asked for."""
