@@ -19,7 +19,7 @@ from tests.chaos.equipment import MODULES
 from tests.chaos.errand_checks import check_errands, is_under_way
 from tests.chaos.errand_reading import read_answers, read_ends
 from tests.chaos.errands import Errands
-from tests.chaos.faults import BUS, Fault, schedule
+from tests.chaos.faults import Fault, schedule
 from tests.chaos.history import Ending, Story
 from tests.chaos.injector import Injector
 from tests.chaos.plans import Load
@@ -125,7 +125,7 @@ async def carry_out(campaign: Campaign, say: Callable[[str], None] = say_at_once
             await _hold_against_books(stack, result, errands if campaign.errands else None)
         finally:
             result.faults, result.loads, result.errands = injector.done, injector.loads, errands.counts()
-            result.restored = [f"deleted {name}" for name in stack.hosts[BUS].deleted] + stack.restored
+            result.restored = stack.restored
             if not result.passed:
                 say(f"kept in {_keep(result, stack)}; again: {campaign.command}")
     return result

@@ -17,6 +17,7 @@ from tests.chaos.acks import AMQP, NATS
 from tests.chaos.equipment import MODULES, Wiring, roles
 from tests.chaos.faults import BUS, CLUSTER, ENGINE, POSTGRES, PROCESSES, cable
 from tests.chaos.hosts import Host, equipped
+from tests.chaos.operator import Operator
 from tests.chaos.proxy import Cable, ports_of
 from tests.chaos.services import Service
 from tests.support.databases import Databases, temporary_platform
@@ -75,6 +76,8 @@ async def running(bus: str, seed: int, modules: Mapping[str, str] = MODULES) -> 
         restored: list[str] = []
         keeping = asyncio.create_task(keep_topology(hosts[BUS].server.url, restored.extend, restored.append))
         stack.callback(keeping.cancel)
+        tending = asyncio.create_task(Operator(hosts[BUS], restored.append).tend())
+        stack.callback(tending.cancel)
         engine = await stack.enter_async_context(_engine(home))
         cables = _cables(hosts, engine, random.Random(f"cables {seed}"))
         for each in cables.values():

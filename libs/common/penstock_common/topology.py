@@ -256,7 +256,8 @@ PLATFORM = Topology(
             quarantine_concurrency=8,
             has_inbox=False,
         ),
-        Consumer("inference", "cancel_generation", CANCEL_GENERATION, max_attempts=300, backoff=PATIENT),
+        # few at once: a day of them may be said again, and what is answered meanwhile needs connections, too
+        Consumer("inference", "cancel_generation", CANCEL_GENERATION, concurrency=2, max_attempts=300, backoff=PATIENT),
         Consumer("inference", "register_model", REGISTER_MODEL, concurrency=1, max_attempts=60),
         Consumer("inference", "remove_model", REMOVE_MODEL, concurrency=1, max_attempts=60),
         Consumer(

@@ -33,6 +33,11 @@ LARGE_BODY = 256 * 1024  # bytes; opening more than that would hold up the loop
 STALE_SECONDS = 1.0  # a command older than this may have been stopped before it was begun
 
 
+def pause_of(command: GenerateText) -> float:
+    """Seconds until a request is looked at again for which nothing can be done now."""
+    return PROMISED_SECONDS if command.is_promised else AGAIN_SECONDS
+
+
 class Attempt:
     """One attempt, and what it knows of its request."""
 
@@ -69,8 +74,8 @@ class Attempt:
         except HandBack:
             raise
         except DatabaseUnavailable as error:
-            if self.run.attempt > 1:  # a client may have a part of the answer already
-                raise HandBack(AGAIN_SECONDS) from error
+            if self.run.attempt > 1 or self.command.is_promised:  # a part of the answer was told already, or its id
+                raise HandBack(pause_of(self.command)) from error
             return await self._end(self._outcome_of(error), error)
         except PenstockError as error:
             return await self._end(self._outcome_of(error), error)

@@ -12,7 +12,7 @@ from penstock_common.contracts.stream import Ended, Failure
 from penstock_common.errors import DatabaseUnavailable
 from penstock_common.messaging.delivery import HandBack
 from penstock_inference.domain.ending import End, Place, RecordsUnavailable, Unrecorded, failure_of, ungenerated
-from penstock_inference.generating.attempt import AGAIN_SECONDS, PROMISED_SECONDS, Attempt
+from penstock_inference.generating.attempt import AGAIN_SECONDS, PROMISED_SECONDS, Attempt, pause_of
 from penstock_inference.generating.needs import Needs
 from penstock_inference.generating.run import Run, Superseded
 
@@ -59,7 +59,7 @@ class Generator(Needs):
         try:
             attempt = await self.records.claim(command, self.process)
         except DatabaseUnavailable as error:  # it is no fault of the command, which has only so many attempts
-            raise HandBack(PROMISED_SECONDS if command.is_promised else AGAIN_SECONDS) from error
+            raise HandBack(pause_of(command)) from error
         if attempt is None:
             await self.repeat_end(command)
         else:

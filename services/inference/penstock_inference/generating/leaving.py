@@ -2,7 +2,7 @@
 
 An api process that lives tells so every two seconds, and stops the generations of clients that leave it. One that died
 tells nobody: its clients have ten seconds to come back to another process, then its generations are stopped as if they
-had left.
+had left. Those seconds pass only while there is another process to come back to.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 0.25
 DEAD_SECONDS = 12.0  # of silence: it may have died right before its next sign of life, two seconds after the last
+NONE_SECONDS = 5.0  # in which no process shows a sign of life: there is none that a client could come back to
 STALL_SECONDS = 3.0  # between two looks: what was said meanwhile is not heard yet
 AGAIN_SECONDS = 5.0  # between two questions about one request
 QUESTIONS = 100  # at once
@@ -46,11 +47,14 @@ class Lives:
             self._heard.popitem(last=False)
 
     def look(self, *, connected: bool) -> None:
-        """To be called often: while the bus is away, or this process was stalled, nobody can be heard."""
+        """To be called often: while the bus is away, or this process was stalled, or none lives, nobody is heard."""
         now = self._clock.boottime()
-        if not connected or now - self._looked_at > STALL_SECONDS:
+        if not connected or now - self._looked_at > STALL_SECONDS or self._none_lives(now):
             self._deaf_until = now
         self._looked_at = now
+
+    def _none_lives(self, now: float) -> bool:
+        return bool(self._heard) and now - next(reversed(self._heard.values())) > NONE_SECONDS
 
     def knows(self, process: str) -> bool:
         """Whether it was heard at all."""

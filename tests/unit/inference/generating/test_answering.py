@@ -153,6 +153,15 @@ async def test_database_away_leaves_a_promise_on_the_bus(world: World) -> None:
     assert (world.audience.ends(), world.outcomes, world.engine.calls) == ([], [], [])
 
 
+async def test_database_that_goes_away_at_the_first_question_breaks_no_promise(world: World) -> None:
+    """Nor does one of which nobody knows yet that it is away: whether a stop was asked for can't be read."""
+    world.records.away = world.records.unnoticed = True
+    with pytest.raises(HandBack) as back:
+        await world.answer(world.command(is_promised=True, age=2.0))
+    assert back.value.delay >= 15.0
+    assert (world.audience.ends(), world.outcomes, world.engine.calls) == ([], [], [])
+
+
 async def test_end_waits_for_the_database_but_its_client_does_not_wait_for_ever(world: World) -> None:
     """Text flows on; after a bounded wait the client is told that its answer is unrecorded, and later its end."""
     world = replace(world, unrecorded_after=0.05)

@@ -63,7 +63,7 @@ async def watched(world: World) -> AsyncIterator[Watched]:
 async def test_run_of_a_dead_process_is_stopped_and_metered(watched: Watched) -> None:
     """Nobody came back: what was generated is charged as partial, and the row says why."""
     async with watched.running():
-        await watched.pass_(DEAD_SECONDS)
+        await watched.pass_(DEAD_SECONDS, OTHER_API)
         await watched.ended()
     [end] = watched.world.records.ends
     assert (end.outcome.value, end.tokens.measure) == ("cancelled", Measure.PARTIAL)
@@ -73,7 +73,7 @@ async def test_run_of_a_dead_process_is_stopped_and_metered(watched: Watched) ->
 async def test_clients_have_ten_seconds_to_come_back(watched: Watched) -> None:
     """Counted from the process's death, which may be two seconds after its last sign of life."""
     async with watched.running():
-        await watched.pass_(10.0)
+        await watched.pass_(10.0, OTHER_API)
         await asyncio.sleep(0.05)
         assert (watched.world.audience.asked, watched.world.engine.ended) == ([], 0)
 
@@ -88,7 +88,7 @@ async def test_living_process_keeps_its_runs(watched: Watched) -> None:
 async def test_run_asked_to_continue_goes_on_without_listeners(watched: Watched) -> None:
     """Nothing is sent to the dead any more."""
     async with watched.running(on_disconnect=OnDisconnect.CONTINUE) as run:
-        await watched.pass_(60.0)
+        await watched.pass_(60.0, OTHER_API)
         assert (len(run.listeners), watched.world.engine.ended) == (0, 0)
         assert watched.world.audience.asked == []
 
@@ -108,13 +108,13 @@ async def test_one_who_waits_unheard_keeps_the_run_and_is_asked_again(watched: W
     waiting = watched.world.audience.waiting
     async with watched.running() as run:
         waiting.add(run.request_id)
-        await watched.pass_(DEAD_SECONDS)
+        await watched.pass_(DEAD_SECONDS, OTHER_API)
         await until(lambda: len(watched.world.audience.asked) == 1)
         await asyncio.sleep(0.02)
         waiting.clear()
-        await watched.pass_(AGAIN_SECONDS - SIGN_SECONDS)
+        await watched.pass_(AGAIN_SECONDS - SIGN_SECONDS, OTHER_API)
         assert (len(watched.world.audience.asked), watched.world.engine.ended) == (1, 0)
-        await watched.pass_(2 * SIGN_SECONDS)
+        await watched.pass_(2 * SIGN_SECONDS, OTHER_API)
         await watched.ended()
     assert watched.world.outcomes == ["cancelled"]
 
@@ -123,9 +123,9 @@ async def test_process_never_heard_of_counts_from_the_beginning(watched: Watched
     """It died before this process began to listen, or its signs were lost."""
     async with watched.running(reply_to=API) as run:
         watched.leaving.lives = Lives(watched.world.clock)
-        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS)
+        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS, OTHER_API)
         assert watched.world.audience.asked == []
-        await watched.pass_(SIGN_SECONDS)
+        await watched.pass_(SIGN_SECONDS, OTHER_API)
         await watched.ended()
     assert [end.command.request_id for end in watched.world.records.ends] == [run.request_id]
 
@@ -134,20 +134,31 @@ async def test_listener_of_another_kind_is_never_dropped(watched: Watched) -> No
     """A worker shows no signs of life, and waits for its answer all the same."""
     async with watched.running(on_disconnect=OnDisconnect.CONTINUE) as run:
         run.attach("worker-1", {})
-        await watched.pass_(60.0)
+        await watched.pass_(60.0, OTHER_API)
         assert [process for process, _ in run.listeners] == ["worker-1"]
+
+
+async def test_time_without_any_process_does_not_count(watched: Watched) -> None:
+    """There was none to come back to: the ten seconds are those of the first one that lives again."""
+    async with watched.running():
+        await watched.pass_(300.0)
+        await watched.pass_(DEAD_SECONDS - 2 * SIGN_SECONDS, OTHER_API)
+        await asyncio.sleep(0.02)
+        assert (watched.world.audience.asked, watched.world.engine.ended) == ([], 0)
+        await watched.pass_(2 * SIGN_SECONDS, OTHER_API)
+        await watched.ended()
 
 
 async def test_time_without_a_bus_does_not_count(watched: Watched) -> None:
     """Nobody could be heard: everybody has the whole time again."""
     async with watched.running():
-        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS)
+        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS, OTHER_API)
         watched.connected = False
         await watched.pass_(60.0)
         watched.connected = True
-        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS)
+        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS, OTHER_API)
         assert (watched.world.audience.asked, watched.world.engine.ended) == ([], 0)
-        await watched.pass_(SIGN_SECONDS)
+        await watched.pass_(SIGN_SECONDS, OTHER_API)
         await watched.ended()
 
 
@@ -156,14 +167,14 @@ async def test_stall_of_this_process_does_not_count(watched: Watched) -> None:
     async with watched.running():
         watched.world.clock.ahead += 60.0
         await watched.leaving.look()
-        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS)
+        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS, OTHER_API)
         assert (watched.world.audience.asked, watched.world.engine.ended) == ([], 0)
 
 
 async def test_bus_that_goes_away_during_the_question_stops_nothing(watched: Watched) -> None:
     """No answer from a bus that is gone says nothing about who waits."""
     async with watched.running():
-        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS)
+        await watched.pass_(DEAD_SECONDS - SIGN_SECONDS, OTHER_API)
         watched.world.clock.ahead += SIGN_SECONDS
         await watched.leaving.look()
         watched.connected = False
@@ -177,7 +188,7 @@ async def test_one_question_at_a_time_about_a_run(watched: Watched) -> None:
     async with watched.running() as run:
         watched.world.audience.waiting.add(run.request_id)
         watched.world.audience.answering.clear()
-        await watched.pass_(DEAD_SECONDS + 10 * SIGN_SECONDS)
+        await watched.pass_(DEAD_SECONDS + 10 * SIGN_SECONDS, OTHER_API)
         assert len(watched.world.audience.asked) == 1
 
 
@@ -204,4 +215,5 @@ def look_until(lives: Lives, clock: MovedClock, seconds: float) -> None:
     """Look every tenth of a second."""
     for _ in range(round(seconds * 10)):
         clock.ahead += 0.1
+        lives.heard("api-2")
         lives.look(connected=True)

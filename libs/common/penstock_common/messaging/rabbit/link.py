@@ -28,6 +28,8 @@ PAUSE = 0.25  # seconds between attempts
 # What is lost is told once, by us; aiormq prints a traceback at each attempt, and a line for each channel.
 logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
 logging.getLogger("aiormq.channel").setLevel(logging.ERROR)
+# Nor is a returned message printed, with all that is in it.
+logging.getLogger("aiormq.channel").addFilter(lambda record: not str(record.msg).startswith("Unhandled message"))
 
 
 class Connection(aiormq.Connection):
