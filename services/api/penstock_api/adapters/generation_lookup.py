@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from penstock_api.adapters.asking import ask_owner
@@ -24,12 +25,14 @@ from penstock_common.contracts.generation import (
 from penstock_common.db.transaction import Database
 from penstock_common.errors import BusUnavailable, DatabaseUnavailable, NoAnswer
 from penstock_common.gathering import Gathering
+from penstock_common.ids import time_of
 from penstock_common.messaging.ports import Bus
 
 FIND_SECONDS = 0.4
 PATIENT_SECONDS = 1.5  # where the records are silent: whoever runs it may be slow for the same reason
 READ_SECONDS = 1.0
 READS_AT_ONCE = 4  # so that one inference process that does not answer holds up a part of those who ask
+YOUNG = timedelta(hours=1)  # a request may run that its api process did not live to write down
 BEGUN_POLL = 0.25  # seconds
 STOP_SECONDS = 2.0  # how long an answer waits for the end that was asked for
 STOP_POLL = 0.05  # seconds
@@ -116,6 +119,8 @@ class GenerationLookup:
         known = await held or await self.history.find(request_id)
         if known is None and silence is not None:
             raise silence
+        if known is None and datetime.now(UTC) - time_of(request_id) < YOUNG:
+            return await self._running(request_id, PATIENT_SECONDS)
         if known is None or known.has_ended or silence is not None:
             return known
         return await self._recorded(request_id) or known  # it may have ended between the answers
