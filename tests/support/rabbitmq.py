@@ -27,12 +27,14 @@ HELP = (
     "rabbitmq-server; or name a running one (3.10 or newer, with management) in PENSTOCK_TEST_RABBITMQ_URL."
 )
 
+# A quorum queue that crashes prints its whole state, again and again: gigabytes in some minutes.
 CONFIG = """\
 listeners.tcp.1 = {host}:{port}
 management.tcp.ip = {host}
 management.tcp.port = {management}
 loopback_users = none
 log.console = true
+log.console.level = critical
 log.file = false
 disk_free_limit.absolute = 50MB
 """
