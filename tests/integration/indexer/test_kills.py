@@ -90,8 +90,8 @@ async def test_killed_at_each_write(house: House, statement: str) -> None:
         await check_whole(house, base, [document])
 
 
-async def test_killed_while_the_model_computes(house: House) -> None:
-    """The request was kept before it was asked: the next process takes its answer, and nothing is computed twice."""
+async def left_behind(house: House) -> tuple[UUID, UUID]:
+    """A base with a document whose process was killed while the model computed; it has its answer now."""
     house.embeddings.gate.clear()
     process = await house.process()
     base = await house.base()
@@ -99,6 +99,12 @@ async def test_killed_while_the_model_computes(house: House) -> None:
     await asyncio.wait_for(house.embeddings.waiting.wait(), 30)
     await killed(process)
     house.embeddings.gate.set()
+    return base, document
+
+
+async def test_killed_while_the_model_computes(house: House) -> None:
+    """The request was kept before it was asked: the next process takes its answer, and nothing is computed twice."""
+    base, document = await left_behind(house)
     async with house.indexer():
         await check_whole(house, base, [document])
 
@@ -106,13 +112,7 @@ async def test_killed_while_the_model_computes(house: House) -> None:
 @pytest.mark.parametrize(("deaths", "state"), [(MAX_CLAIMS - 1, INDEXED), (MAX_CLAIMS, FAILED)])
 async def test_only_many_deaths_are_a_documents_doing(house: House, deaths: int, state: DocumentState) -> None:
     """A process that dies is nearly always killed by something else, and its documents go on."""
-    house.embeddings.gate.clear()
-    process = await house.process()
-    base = await house.base()
-    document = await house.add(base, a_text(1))
-    await asyncio.wait_for(house.embeddings.waiting.wait(), 30)
-    await killed(process)
-    house.embeddings.gate.set()
+    base, document = await left_behind(house)
     await house.fetch("update indexer.documents set attempts = :deaths returning id", deaths=deaths)
     async with house.indexer():
         (shown,) = await house.done(base, document)
