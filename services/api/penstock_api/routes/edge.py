@@ -53,7 +53,7 @@ class Edge:
         if refusal := self._refusal(scope, path):
             app, send = error_response(refusal, path, name), named(state, send)
         elif hot is not None:
-            app = scope["endpoint"] = hot
+            app = hot
             state["route"] = route
         else:
             app, send = self.app, named(state, send)
